@@ -1,0 +1,78 @@
+/*-------------------------------------------------------------------------
+ * catalog.h
+ *	  The only reader of the tables of schema authz: tuples to structs.
+ *-------------------------------------------------------------------------
+ */
+#ifndef AUTHZ_CATALOG_H
+#define AUTHZ_CATALOG_H
+
+#include "compat.h"
+#include "access/genam.h"
+#include "access/skey.h"
+#include "nodes/pg_list.h"
+#include "utils/rel.h"
+
+/* Order and names as in catalog.c's table of relations. */
+typedef enum AuthzTable
+{
+	AUTHZ_TABLE_ISSUER,
+	AUTHZ_TABLE_KEY,
+	AUTHZ_TABLE_LOGIN_MAP,
+	AUTHZ_TABLE_REVOKED_SESSION,
+	AUTHZ_TABLE_REVOKED_SUBJECT,
+	AUTHZ_TABLE_REVOKED_TOKEN,
+	AUTHZ_TABLE_ROLE,
+	AUTHZ_TABLE_ROLE_GRANT,
+	AUTHZ_TABLE_ROLE_INHERITANCE,
+	AUTHZ_TABLE_POLICY,
+	AUTHZ_TABLE_POLICY_HISTORY,
+	AUTHZ_TABLE_PROTECTED_TABLE,
+	AUTHZ_TABLE_COUNT
+} AuthzTable;
+
+#define AUTHZ_TABLE_IS_IDENTITY(t)	((t) <= AUTHZ_TABLE_ROLE_INHERITANCE)
+
+/* OID of a table of the extension; InvalidOid if the extension is not there. */
+extern Oid	authz_catalog_table(AuthzTable table);
+
+/* The schema of the extension, or InvalidOid. */
+extern Oid	authz_catalog_schema(void);
+
+/*
+ * Counters that move when a table of the kind changed (as far as this backend
+ * has accepted invalidations).  Cached data is good while its counter stands.
+ */
+extern uint64 authz_catalog_identity_generation(void);
+extern uint64 authz_catalog_policy_generation(void);
+
+/* OIDs of the identity tables, for plans to depend on. */
+extern List *authz_catalog_identity_tables(void);
+
+/*
+ * One scan of a table by its index, with a catalog snapshot: sees what is
+ * committed now, also inside a REPEATABLE READ transaction.
+ */
+typedef struct AuthzScan
+{
+	Relation	relation;		/* NULL if the extension is not there */
+	SysScanDesc scan;
+} AuthzScan;
+
+/* `index` is the index's name in schema authz; keys are attributes 1..n of it. */
+extern void authz_catalog_begin(AuthzScan *scan, AuthzTable table, const char *index,
+								ScanKey keys, int nkeys);
+extern HeapTuple authz_catalog_next(AuthzScan *scan);
+extern void authz_catalog_end(AuthzScan *scan);
+
+/* Equality key on a text column with collation "C"; on an oid column. */
+extern void authz_catalog_text_key(ScanKey key, AttrNumber attribute, const char *value);
+extern void authz_catalog_oid_key(ScanKey key, AttrNumber attribute, Oid value);
+
+/* Text, text[], oid, boolean values of a tuple; *isnull as in heap_getattr. palloc'd. */
+extern char *authz_catalog_get_text(AuthzScan *scan, HeapTuple tuple, AttrNumber attribute);
+extern char **authz_catalog_get_text_array(AuthzScan *scan, HeapTuple tuple, AttrNumber attribute, int *n);
+extern Datum authz_catalog_get(AuthzScan *scan, HeapTuple tuple, AttrNumber attribute, bool *isnull);
+
+extern void authz_catalog_init(void);
+
+#endif							/* AUTHZ_CATALOG_H */

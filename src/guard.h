@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ * guard.h
+ *	  A plan is executed only under the identity it was made for, and the
+ *	  identity does not change under an open one.
+ *-------------------------------------------------------------------------
+ */
+#ifndef AUTHZ_GUARD_H
+#define AUTHZ_GUARD_H
+
+#include "compat.h"
+#include "nodes/pathnodes.h"
+
+/* Planner: note in the plan that it was made for the signature; once per statement is enough. */
+extern void authz_guard_mark_plan(PlannerInfo *root, Oid function, uint64 signature);
+
+/* Number of open executors of this backend that were filtered under the current identity. */
+extern int	authz_guard_open_count(void);
+
+/*
+ * Assign hook of authz.token: the identity is another one from here on.  Marks
+ * this backend's filtered plans stale and fails holdable cursors that were
+ * filled under the old identity.  Never raises, touches no catalog.
+ */
+extern void authz_guard_identity_changed(void);
+
+extern void authz_guard_init(void);
+
+#endif							/* AUTHZ_GUARD_H */

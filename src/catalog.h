@@ -9,7 +9,9 @@
 #include "compat.h"
 #include "access/genam.h"
 #include "access/skey.h"
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+#include "utils/jsonb.h"
 #include "utils/rel.h"
 
 /* Order and names as in catalog.c's table of relations. */
@@ -30,8 +32,6 @@ typedef enum AuthzTable
 	AUTHZ_TABLE_COUNT
 } AuthzTable;
 
-#define AUTHZ_TABLE_IS_IDENTITY(t)	((t) <= AUTHZ_TABLE_ROLE_INHERITANCE)
-
 /* OID of a table of the extension; InvalidOid if the extension is not there. */
 extern Oid	authz_catalog_table(AuthzTable table);
 
@@ -45,8 +45,8 @@ extern Oid	authz_catalog_schema(void);
 extern uint64 authz_catalog_identity_generation(void);
 extern uint64 authz_catalog_policy_generation(void);
 
-/* OIDs of the identity tables, for plans to depend on. */
-extern List *authz_catalog_identity_tables(void);
+/* OIDs of the tables that decide an identity's roles, for plans to depend on. */
+extern List *authz_catalog_role_tables(void);
 
 /*
  * One scan of a table by its index, with a catalog snapshot: sees what is
@@ -74,5 +74,58 @@ extern char **authz_catalog_get_text_array(AuthzScan *scan, HeapTuple tuple, Att
 extern Datum authz_catalog_get(AuthzScan *scan, HeapTuple tuple, AttrNumber attribute, bool *isnull);
 
 extern void authz_catalog_init(void);
+
+/*
+ * Identity tables.  Results are palloc'd in the current memory context.  What
+ * holds for a time only lowers *changes_at to the next moment at which the
+ * answer would be another.
+ */
+
+typedef struct AuthzIssuer
+{
+	int			naudience;
+	char	  **audience;		/* elements may be NULL if triggers were off */
+	char	   *roles_claim;
+	char	   *scopes_claim;
+	char	   *subject_claim;
+	Jsonb	   *attributes;		/* object: attribute name -> claim path */
+	int64		clock_skew;		/* microseconds */
+	char	   *token_type;		/* NULL: any that jws.c lets pass */
+} AuthzIssuer;
+
+typedef struct AuthzIssuerKey
+{
+	char	   *kid;
+	char	   *algorithm;
+	char	   *key;			/* what authz_keyring_get reads */
+} AuthzIssuerKey;
+
+/* NULL if there is no such issuer. */
+extern AuthzIssuer *authz_catalog_issuer(const char *issuer);
+
+/*
+ * The issuer's keys that are valid at `now`: AuthzIssuerKey.  With a kid at most
+ * one; without (NULL) all of the algorithm.
+ */
+extern List *authz_catalog_issuer_keys(const char *issuer, const char *kid, const char *algorithm,
+									   TimestampTz now, TimestampTz *changes_at);
+
+extern bool authz_catalog_is_token_revoked(const char *issuer, const char *token_id);
+extern bool authz_catalog_is_session_revoked(const char *issuer, const char *session_id);
+
+/* Tokens of the subject issued before this are revoked; DT_NOBEGIN: none. */
+extern TimestampTz authz_catalog_subject_revoked_before(const char *issuer, const char *subject);
+
+/* The subject that a database role stands for without a token, or NULL. */
+extern char *authz_catalog_login_subject(const char *database_role);
+
+extern bool authz_catalog_role_exists(const char *role);
+
+/* Names of the roles that a role inherits directly. */
+extern List *authz_catalog_inherited_roles(const char *role);
+
+/* Names of the roles granted at `now` to a subject of this issuer or of any; issuer NULL: of any only. */
+extern List *authz_catalog_granted_roles(const char *subject, const char *issuer,
+										 TimestampTz now, TimestampTz *changes_at);
 
 #endif							/* AUTHZ_CATALOG_H */

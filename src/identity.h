@@ -19,9 +19,8 @@ typedef enum AuthzIdentityKind
 } AuthzIdentityKind;
 
 /*
- * Immutable once built.  Lives in the identity cache; valid until the end of
- * the current call into authz (do not keep it across catalog access that may
- * process invalidations: copy what you need).
+ * Immutable once built.  Lives in the identity cache, at least until the end
+ * of the statement that got it; what it says may be overtaken sooner.
  */
 typedef struct AuthzIdentity
 {
@@ -38,18 +37,43 @@ typedef struct AuthzIdentity
 	TimestampTz expires_at;		/* exp plus skew; DT_NOEND without a token */
 	TimestampTz changes_at;		/* resolve again from here on: a role, key or token starts or ends */
 	uint64		signature;		/* of kind, roles and scopes; never 0 */
+	uint64		serial;			/* another one for each resolution in this backend */
 } AuthzIdentity;
 
 /*
  * The current identity, checked against the clock (GetCurrentTimestamp) and
  * the catalog's generation.  Raises 28000 if the token is unusable (expired,
  * revoked, deferred verification failed, last SET failed): an unusable token
- * is never anonymous.  Needs a transaction.
+ * is never anonymous.  Needs a transaction; may accept invalidations.
  */
 extern const AuthzIdentity *authz_identity_get(void);
 
+/*
+ * The same for what runs once a row: trusts a check made earlier in the same
+ * statement, as long as the catalog's generation stands.
+ */
+extern const AuthzIdentity *authz_identity_get_in_statement(void);
+
 /* Is `role` effective?  '*' holds for every identity but anonymous, 'anonymous' for that only. */
 extern bool authz_identity_has_role(const AuthzIdentity *identity, const char *role);
+
+/* Is a name of `length` bytes (need not be NUL-terminated) in a sorted array? */
+extern bool authz_identity_has_name(const char *const *names, int n, const char *name, size_t length);
+
+/*
+ * Signature of the identity behind the present value of authz.token; 0 if that
+ * value has not been resolved yet.  For authz_guard_identity_changed: reads no
+ * catalog and never raises.
+ */
+extern uint64 authz_identity_assigned_signature(void);
+
+/*
+ * A failed SET is remembered until the next successful SET or RESET; meanwhile
+ * authz_identity_get raises.  note: an attempt failed before it got as far as
+ * the check hook.  forget: RESET ALL and DISCARD ALL do, as RESET authz.token does.
+ */
+extern void authz_identity_note_failure(void);
+extern void authz_identity_forget_failure(void);
 
 extern void authz_identity_init(void);
 

@@ -1,0 +1,130 @@
+-- DDL that would break protection is refused, or protection follows it.
+-- Event triggers run as the owner of the extension, whoever runs the DDL.
+
+-- Policies (and native row security) whose objects were touched must still hold.
+CREATE FUNCTION authz.check_policies(touched oid[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	policy authz.policy;
+	reason text;
+BEGIN
+	FOR policy IN SELECT * FROM authz.policy p WHERE p.depends_on && touched ORDER BY p.relation, p.name LOOP
+		BEGIN
+			PERFORM authz.check_condition(policy.relation, policy.condition);
+			PERFORM authz.check_condition(policy.relation, policy.check_condition);
+			IF EXISTS (SELECT FROM unnest(policy.columns) c WHERE NOT EXISTS (
+					SELECT FROM pg_attribute a WHERE a.attrelid = policy.relation AND a.attname = c AND a.attnum > 0)) THEN
+				RAISE EXCEPTION 'a column it limits does not exist any more';
+			END IF;
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS reason = MESSAGE_TEXT;
+			RAISE EXCEPTION 'policy "%" on table % depends on what would change', policy.name, policy.relation
+				USING ERRCODE = 'dependent_objects_still_exist',
+					DETAIL = format('Its condition would fail: %s.', reason),
+					HINT = 'Change or drop the policy first, in the same transaction if need be.';
+		END;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION authz.check_policies(oid[]) IS 'raises, naming the policy, if one that depends on these objects does not hold';
+
+-- Every protected table still has row security as authz.protect made it.
+CREATE FUNCTION authz.check_protection() RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	relation regclass;
+	problem text;
+BEGIN
+	UPDATE authz.protected_table t SET complete = true FROM pg_class c
+		WHERE NOT t.complete AND c.oid = t.relation AND c.relrowsecurity AND c.relforcerowsecurity
+			AND authz.native_policy_problem(t.relation) IS NULL;
+	SELECT t.relation, p.problem INTO relation, problem
+		FROM authz.protected_table t JOIN pg_class c ON c.oid = t.relation,
+			LATERAL (SELECT CASE WHEN NOT c.relrowsecurity THEN 'row security would be disabled'
+								 WHEN NOT c.relforcerowsecurity THEN 'row security would not be forced on its owner'
+								 ELSE authz.native_policy_problem(t.relation) END) p(problem)
+		WHERE t.complete AND p.problem IS NOT NULL LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'table % is protected by authz', relation
+			USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('With this command %s.', problem),
+				HINT = 'Call authz.unprotect for the table first.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.check_protection() IS 'raises if a protected table has lost its row security';
+
+-- Children of protected tables, and tables of protected schemas, that are not protected yet.
+CREATE FUNCTION authz.extend_protection() RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	new record;
+BEGIN
+	LOOP
+		SELECT i.inhrelid::regclass AS relation, t.logical INTO new
+			FROM authz.protected_table t JOIN pg_inherits i ON i.inhparent = t.relation
+				JOIN pg_class c ON c.oid = i.inhrelid
+			WHERE c.relkind IN ('r', 'p')
+				AND NOT EXISTS (SELECT FROM authz.protected_table x
+								WHERE x.relation = i.inhrelid AND (x.logical = t.logical OR x.logical = x.relation))
+			LIMIT 1;
+		EXIT WHEN NOT FOUND;
+		PERFORM authz.protect_as(new.relation, new.logical);
+	END LOOP;
+	FOR new IN
+		SELECT c.oid::regclass AS relation FROM authz.protected_schema s JOIN pg_class c ON c.relnamespace = s.schema
+		WHERE c.relkind IN ('r', 'p') AND NOT EXISTS (SELECT FROM authz.protected_table x WHERE x.relation = c.oid)
+	LOOP
+		PERFORM authz.protect(new.relation);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION authz.extend_protection() IS 'protects new children of protected tables and new tables of protected schemas';
+
+CREATE FUNCTION authz.after_ddl() RETURNS event_trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	touched oid[] := (SELECT array_agg(DISTINCT c.objid) FROM pg_event_trigger_ddl_commands() c);
+BEGIN
+	IF touched IS NULL THEN
+		RETURN;
+	END IF;
+	PERFORM authz.check_policies(touched);
+	IF TG_TAG LIKE '%TABLE%' OR TG_TAG LIKE '%POLICY' OR TG_TAG LIKE '%SCHEMA' OR TG_TAG LIKE 'SELECT%' THEN
+		PERFORM authz.extend_protection();
+		PERFORM authz.check_protection();
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.after_ddl() IS 'event trigger: protection follows DDL, or refuses it';
+
+CREATE FUNCTION authz.after_drop() RETURNS event_trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	dropped oid[] := (SELECT array_agg(DISTINCT o.objid) FROM pg_event_trigger_dropped_objects() o);
+	tables oid[] := (SELECT array_agg(o.objid) FROM pg_event_trigger_dropped_objects() o
+					 WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0);
+BEGIN
+	-- What was about a dropped table or schema goes with it.
+	DELETE FROM authz.policy p WHERE p.relation = ANY (tables);
+	DELETE FROM authz.protected_table t WHERE t.relation = ANY (tables);
+	DELETE FROM authz.protected_schema s WHERE s.schema = ANY (dropped);
+	PERFORM authz.check_policies(dropped);
+	PERFORM authz.check_protection();
+END
+$$;
+COMMENT ON FUNCTION authz.after_drop() IS 'event trigger: forgets dropped tables, refuses to drop what a policy needs';
+
+REVOKE ALL ON FUNCTION authz.check_policies(oid[]), authz.check_protection(), authz.extend_protection(),
+	authz.after_ddl(), authz.after_drop() FROM PUBLIC;
+
+CREATE EVENT TRIGGER authz_after_ddl ON ddl_command_end EXECUTE FUNCTION authz.after_ddl();
+CREATE EVENT TRIGGER authz_after_drop ON sql_drop EXECUTE FUNCTION authz.after_drop();
+ALTER EVENT TRIGGER authz_after_ddl ENABLE ALWAYS;
+ALTER EVENT TRIGGER authz_after_drop ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER authz_after_ddl IS 'authz: protection follows DDL, or refuses it';
+COMMENT ON EVENT TRIGGER authz_after_drop IS 'authz: refuses to drop what a policy needs';

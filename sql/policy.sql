@@ -1,0 +1,228 @@
+-- Policies: who may do what with which rows of which table.
+-- C code reads columns by their position: policyset.c, admin.c, change.c.
+
+CREATE TABLE authz.policy (
+	relation		regclass NOT NULL,
+	name			text COLLATE "C" NOT NULL,
+	effect			text NOT NULL DEFAULT 'permit',
+	actions			text[] NOT NULL,
+	roles			text[] NOT NULL DEFAULT '{*}',
+	condition		text NOT NULL DEFAULT 'true',
+	check_condition	text,
+	columns			name[],
+	valid_during	tstzrange NOT NULL DEFAULT '(,)',
+	enabled			boolean NOT NULL DEFAULT true,
+	description		text,
+	version			bigint NOT NULL,
+	changed_at		timestamptz NOT NULL,
+	changed_by		name NOT NULL,
+	depends_on		oid[] NOT NULL,
+	CONSTRAINT policy_pkey PRIMARY KEY (relation, name),
+	CONSTRAINT policy_name_given CHECK (name OPERATOR(pg_catalog.<>) ''),
+	CONSTRAINT policy_effect_known CHECK (effect OPERATOR(pg_catalog.=) ANY (ARRAY['permit', 'forbid'])),
+	CONSTRAINT policy_actions_known CHECK (
+		pg_catalog.cardinality(actions) OPERATOR(pg_catalog.>) 0 AND
+		actions OPERATOR(pg_catalog.<@) ARRAY['select', 'insert', 'update', 'delete', 'truncate']),
+	CONSTRAINT policy_roles_given CHECK (
+		pg_catalog.cardinality(roles) OPERATOR(pg_catalog.>) 0 AND
+		pg_catalog.array_position(roles, NULL) IS NULL),
+	CONSTRAINT policy_check_condition_has_new_row CHECK (
+		check_condition IS NULL OR actions OPERATOR(pg_catalog.&&) ARRAY['insert', 'update']),
+	CONSTRAINT policy_columns_are_set CHECK (
+		columns IS NULL OR (pg_catalog.cardinality(columns) OPERATOR(pg_catalog.>) 0 AND
+							actions OPERATOR(pg_catalog.&&) ARRAY['insert', 'update'])),
+	CONSTRAINT policy_valid_during_not_empty CHECK (NOT pg_catalog.isempty(valid_during))
+);
+COMMENT ON TABLE authz.policy IS 'policies; a change binds the next statement of every session';
+COMMENT ON COLUMN authz.policy.relation IS 'protected table whose rows are the resource';
+COMMENT ON COLUMN authz.policy.effect IS 'permit or forbid; a forbid that applies wins over every permit';
+COMMENT ON COLUMN authz.policy.actions IS 'of select, insert, update, delete, truncate';
+COMMENT ON COLUMN authz.policy.roles IS 'roles it applies to; * is every identity, anonymous is no identity';
+COMMENT ON COLUMN authz.policy.condition IS 'boolean expression over the row, called resource; NULL permits nothing and forbids';
+COMMENT ON COLUMN authz.policy.check_condition IS 'on the new row of insert and update; NULL means condition';
+COMMENT ON COLUMN authz.policy.columns IS 'permit: the statement sets no other column; forbid: it sets one of these; NULL is any';
+COMMENT ON COLUMN authz.policy.valid_during IS 'the time in which the policy applies';
+COMMENT ON COLUMN authz.policy.version IS 'number of the change that made it so, see authz.policy_history';
+COMMENT ON COLUMN authz.policy.changed_by IS 'session user who made the change';
+COMMENT ON COLUMN authz.policy.depends_on IS 'objects whose change may break a condition';
+
+CREATE FUNCTION authz.require_owner() RETURNS trigger
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'authz_require_owner';
+COMMENT ON FUNCTION authz.require_owner() IS 'trigger: only the owner of the table named in the row may change it';
+
+CREATE FUNCTION authz.canonicalise_policy() RETURNS trigger
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'authz_canonicalise_policy';
+COMMENT ON FUNCTION authz.canonicalise_policy() IS 'trigger: checks conditions and stores them in canonical form';
+
+CREATE FUNCTION authz.table_changed() RETURNS trigger
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'authz_table_changed';
+COMMENT ON FUNCTION authz.table_changed() IS 'trigger: tells every session that policies of a table changed';
+
+CREATE FUNCTION authz.check_condition(relation regclass, condition text) RETURNS void
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_check_condition';
+COMMENT ON FUNCTION authz.check_condition(regclass, text) IS 'raises if a stored condition cannot be read any more';
+
+-- Names the change, unless a superuser restores a row with all that says so.
+CREATE FUNCTION authz.number_policy() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	unknown text;
+BEGIN
+	IF TG_OP = 'INSERT' AND NEW.version IS NOT NULL AND NEW.changed_at IS NOT NULL AND NEW.changed_by IS NOT NULL
+		AND (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+		RETURN NEW;
+	END IF;
+	SELECT r INTO unknown FROM unnest(NEW.roles) r
+		WHERE r NOT IN ('*', 'anonymous') AND NOT EXISTS (SELECT FROM authz.role x WHERE x.name = r COLLATE "C");
+	IF unknown IS NOT NULL THEN
+		RAISE EXCEPTION 'role "%" does not exist', unknown
+			USING ERRCODE = 'undefined_object', HINT = 'Create it with authz.create_role.';
+	END IF;
+	NEW.version := authz.next_version();
+	NEW.changed_at := now();
+	NEW.changed_by := session_user;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION authz.number_policy() IS 'trigger: version, time and author of a change';
+
+-- BEFORE triggers fire in the order of their names.
+CREATE TRIGGER a_require_owner BEFORE INSERT OR UPDATE OR DELETE ON authz.policy
+	FOR EACH ROW EXECUTE FUNCTION authz.require_owner();
+CREATE TRIGGER b_canonicalise BEFORE INSERT OR UPDATE ON authz.policy
+	FOR EACH ROW EXECUTE FUNCTION authz.canonicalise_policy();
+CREATE TRIGGER c_number BEFORE INSERT OR UPDATE ON authz.policy
+	FOR EACH ROW EXECUTE FUNCTION authz.number_policy();
+CREATE TRIGGER record AFTER INSERT OR UPDATE OR DELETE ON authz.policy
+	FOR EACH ROW EXECUTE FUNCTION authz.record_change('policy', 'name');
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON authz.policy
+	FOR EACH ROW EXECUTE FUNCTION authz.table_changed();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON authz.policy
+	FOR EACH STATEMENT EXECUTE FUNCTION authz.refuse_truncate();
+
+CREATE TRIGGER record AFTER INSERT OR UPDATE OR DELETE ON authz.role
+	FOR EACH ROW EXECUTE FUNCTION authz.record_change('role', 'name');
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON authz.role
+	FOR EACH STATEMENT EXECUTE FUNCTION authz.refuse_truncate();
+CREATE TRIGGER record AFTER INSERT OR UPDATE OR DELETE ON authz.role_inheritance
+	FOR EACH ROW EXECUTE FUNCTION authz.record_change('role_inheritance', 'role', 'inherits');
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON authz.role_inheritance
+	FOR EACH STATEMENT EXECUTE FUNCTION authz.refuse_truncate();
+
+SELECT pg_catalog.pg_extension_config_dump('authz.policy', '');
+
+-- What the planner calls.
+
+CREATE FUNCTION authz.permits_support(internal) RETURNS internal
+LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'authz_permits_support';
+COMMENT ON FUNCTION authz.permits_support(internal) IS 'planner support of authz.permits';
+
+CREATE FUNCTION authz.permits(action text, relation oid) RETURNS boolean
+LANGUAGE c STRICT STABLE PARALLEL SAFE COST 10 SUPPORT authz.permits_support
+AS 'MODULE_PATHNAME', 'authz_permits';
+COMMENT ON FUNCTION authz.permits(text, oid) IS
+	'for row security policies of protected tables: the planner replaces it by the conditions that apply';
+
+CREATE FUNCTION authz.denied(action text, relation oid) RETURNS boolean
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'authz_denied';
+COMMENT ON FUNCTION authz.denied(text, oid) IS 'refuses a new row that no policy permits (SQLSTATE 42501)';
+
+CREATE FUNCTION authz.permits_row(action text, "row" record, columns name[] DEFAULT NULL) RETURNS boolean
+LANGUAGE c STABLE PARALLEL UNSAFE COST 1000 AS 'MODULE_PATHNAME', 'authz_permits_row';
+COMMENT ON FUNCTION authz.permits_row(text, record, name[]) IS
+	'may the current identity do this with this row of a protected table? columns: those a write sets, NULL for all';
+
+-- The comfortable way to the table.  Bodies are parsed once (BEGIN ATOMIC) and set no search_path:
+-- names in a condition resolve under the path of the caller.
+
+CREATE FUNCTION authz.require_policy(name text, on_table regclass) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM authz.policy p
+				   WHERE p.relation = on_table AND p.name = require_policy.name COLLATE "C") THEN
+		RAISE EXCEPTION 'policy "%" for table "%" does not exist', name, on_table
+			USING ERRCODE = 'undefined_object';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.require_policy(text, regclass) IS 'raises if there is no such policy';
+
+CREATE FUNCTION authz.create_policy(
+	name text, on_table regclass, actions text[], condition text DEFAULT 'true', roles text[] DEFAULT '{*}',
+	check_condition text DEFAULT NULL, columns name[] DEFAULT NULL, effect text DEFAULT 'permit',
+	valid_during tstzrange DEFAULT '(,)', description text DEFAULT NULL) RETURNS void
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+	INSERT INTO authz.policy (relation, name, effect, actions, roles, condition, check_condition, columns,
+							  valid_during, description)
+		VALUES (on_table, create_policy.name, effect, actions, roles, condition, check_condition, columns,
+				valid_during, description);
+END;
+COMMENT ON FUNCTION authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text) IS
+	'make a policy; it binds the next statement of every session';
+
+CREATE FUNCTION authz.alter_policy(
+	name text, on_table regclass, actions text[] DEFAULT NULL, condition text DEFAULT NULL, roles text[] DEFAULT NULL,
+	check_condition text DEFAULT NULL, columns name[] DEFAULT NULL, effect text DEFAULT NULL,
+	valid_during tstzrange DEFAULT NULL, description text DEFAULT NULL) RETURNS void
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+	SELECT authz.require_policy(name, on_table);
+	UPDATE authz.policy p SET
+		actions = coalesce(alter_policy.actions, p.actions),
+		condition = coalesce(alter_policy.condition, p.condition),
+		roles = coalesce(alter_policy.roles, p.roles),
+		check_condition = nullif(coalesce(alter_policy.check_condition, p.check_condition), ''),
+		columns = nullif(coalesce(alter_policy.columns, p.columns), '{}'),
+		effect = coalesce(alter_policy.effect, p.effect),
+		valid_during = coalesce(alter_policy.valid_during, p.valid_during),
+		description = nullif(coalesce(alter_policy.description, p.description), '')
+	WHERE p.relation = on_table AND p.name = alter_policy.name COLLATE "C";
+END;
+COMMENT ON FUNCTION authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text) IS
+	'change what is given; an empty check_condition, columns or description takes that one away';
+
+CREATE FUNCTION authz.drop_policy(name text, on_table regclass) RETURNS void
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+	SELECT authz.require_policy(name, on_table);
+	DELETE FROM authz.policy p WHERE p.relation = on_table AND p.name = drop_policy.name COLLATE "C";
+END;
+COMMENT ON FUNCTION authz.drop_policy(text, regclass) IS 'drop a policy';
+
+CREATE FUNCTION authz.enable_policy(name text, on_table regclass) RETURNS void
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+	SELECT authz.require_policy(name, on_table);
+	UPDATE authz.policy p SET enabled = true
+		WHERE p.relation = on_table AND p.name = enable_policy.name COLLATE "C" AND NOT p.enabled;
+END;
+COMMENT ON FUNCTION authz.enable_policy(text, regclass) IS 'let a disabled policy apply again';
+
+CREATE FUNCTION authz.disable_policy(name text, on_table regclass) RETURNS void
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+	SELECT authz.require_policy(name, on_table);
+	UPDATE authz.policy p SET enabled = false
+		WHERE p.relation = on_table AND p.name = disable_policy.name COLLATE "C" AND p.enabled;
+END;
+COMMENT ON FUNCTION authz.disable_policy(text, regclass) IS 'keep a policy but do not apply it';
+
+REVOKE ALL ON FUNCTION
+	authz.require_owner(), authz.canonicalise_policy(), authz.table_changed(), authz.number_policy(),
+	authz.check_condition(regclass, text),
+	authz.require_policy(text, regclass),
+	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
+	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
+	authz.drop_policy(text, regclass), authz.enable_policy(text, regclass), authz.disable_policy(text, regclass)
+	FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+	authz.require_policy(text, regclass),
+	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
+	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
+	authz.drop_policy(text, regclass), authz.enable_policy(text, regclass), authz.disable_policy(text, regclass)
+	TO authz_admin;
+REVOKE ALL ON TABLE authz.policy FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE authz.policy TO authz_admin;

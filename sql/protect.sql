@@ -1,0 +1,282 @@
+-- Which tables are protected, and how a table becomes so.
+-- C code reads columns by their position: policyset.c, change.c.
+
+CREATE TABLE authz.protected_table (
+	relation			regclass PRIMARY KEY,
+	logical				regclass NOT NULL,
+	had_row_security	boolean NOT NULL,
+	had_force			boolean NOT NULL,
+	complete			boolean NOT NULL DEFAULT false,
+	protected_at		timestamptz NOT NULL DEFAULT now(),
+	protected_by		name NOT NULL DEFAULT session_user
+);
+CREATE INDEX protected_table_logical_idx ON authz.protected_table (logical);
+COMMENT ON TABLE authz.protected_table IS 'tables that authz protects, with their partitions and children';
+COMMENT ON COLUMN authz.protected_table.logical IS 'table whose policies hold: itself, or the parent it is a part of';
+COMMENT ON COLUMN authz.protected_table.had_row_security IS 'row security was enabled before';
+COMMENT ON COLUMN authz.protected_table.had_force IS 'row security was forced before';
+COMMENT ON COLUMN authz.protected_table.complete IS 'row security has been seen in place, and must stay so';
+
+CREATE TABLE authz.protected_schema (
+	schema			regnamespace PRIMARY KEY,
+	protected_at	timestamptz NOT NULL DEFAULT now(),
+	protected_by	name NOT NULL DEFAULT session_user
+);
+COMMENT ON TABLE authz.protected_schema IS 'schemas in which every table is protected from its creation on';
+
+SELECT pg_catalog.pg_extension_config_dump('authz.protected_table', '');
+SELECT pg_catalog.pg_extension_config_dump('authz.protected_schema', '');
+
+CREATE TRIGGER require_owner BEFORE INSERT OR UPDATE OR DELETE ON authz.protected_table
+	FOR EACH ROW EXECUTE FUNCTION authz.require_owner();
+-- A dump brings the rows before the row security of their tables.
+CREATE FUNCTION authz.begin_protection() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	NEW.complete := false;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION authz.begin_protection() IS 'trigger: a new protection is complete when check_protection has seen it';
+CREATE TRIGGER begin BEFORE INSERT ON authz.protected_table
+	FOR EACH ROW EXECUTE FUNCTION authz.begin_protection();
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON authz.protected_table
+	FOR EACH ROW EXECUTE FUNCTION authz.table_changed();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON authz.protected_table
+	FOR EACH STATEMENT EXECUTE FUNCTION authz.refuse_truncate();
+
+CREATE FUNCTION authz.guard_truncate() RETURNS trigger
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'authz_guard_truncate';
+COMMENT ON FUNCTION authz.guard_truncate() IS 'trigger: TRUNCATE of a protected table needs a policy that permits it';
+
+CREATE FUNCTION authz.native_policy_problem(relation oid) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH wanted(name, command, filter, new_row) AS (VALUES
+		('authz_select'::name, 'r'::"char", 'authz.permits(''select''::text, tableoid)', ''),
+		('authz_insert', 'a', '', 'authz.permits(''insert''::text, tableoid)'),
+		('authz_update', 'w', 'authz.permits(''update''::text, tableoid)', 'authz.permits(''update_check''::text, tableoid)'),
+		('authz_delete', 'd', 'authz.permits(''delete''::text, tableoid)', '')),
+	found AS (
+		SELECT p.polname AS name, p.polcmd AS command,
+			coalesce(pg_get_expr(p.polqual, p.polrelid), '') AS filter,
+			coalesce(pg_get_expr(p.polwithcheck, p.polrelid), '') AS new_row,
+			p.polroles = '{0}' AS for_all
+		FROM pg_policy p WHERE p.polrelid = relation AND p.polpermissive)
+	SELECT coalesce(
+		(SELECT format('row security policy "%s" is missing or altered', w.name) FROM wanted w
+			WHERE NOT EXISTS (SELECT FROM found f WHERE f.for_all AND
+				(f.name, f.command, f.filter, f.new_row) = (w.name, w.command, w.filter, w.new_row))
+			ORDER BY w.name LIMIT 1),
+		(SELECT format('permissive row security policy "%s" would permit what no authz policy does', f.name) FROM found f
+			WHERE f.name NOT IN (SELECT w.name FROM wanted w) ORDER BY f.name LIMIT 1));
+END;
+COMMENT ON FUNCTION authz.native_policy_problem(oid) IS 'what is wrong with a protected table''s row security policies; NULL if nothing';
+
+-- Row security and trigger of one table; whatever is there already stays or is made right.
+CREATE FUNCTION authz.install_protection(relation regclass) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	foreign_policy name;
+	command text;
+BEGIN
+	SELECT p.polname INTO foreign_policy FROM pg_policy p
+		WHERE p.polrelid = relation AND p.polpermissive
+			AND p.polname NOT IN ('authz_select', 'authz_insert', 'authz_update', 'authz_delete')
+		ORDER BY 1 LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'table % has a permissive row security policy "%" of its own', relation, foreign_policy
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				DETAIL = 'It would permit what no authz policy does.',
+				HINT = 'Drop it, or make it AS RESTRICTIVE, then protect the table.';
+	END IF;
+	EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', relation);
+	FOR command IN
+		SELECT format('DROP POLICY %I ON %s', p.polname, relation)
+		FROM pg_policy p WHERE p.polrelid = relation AND p.polpermissive
+	LOOP
+		EXECUTE command;
+	END LOOP;
+	EXECUTE format($sql$
+		CREATE POLICY authz_select ON %1$s FOR SELECT USING (authz.permits('select', tableoid));
+		CREATE POLICY authz_insert ON %1$s FOR INSERT WITH CHECK (authz.permits('insert', tableoid));
+		CREATE POLICY authz_update ON %1$s FOR UPDATE USING (authz.permits('update', tableoid))
+			WITH CHECK (authz.permits('update_check', tableoid));
+		CREATE POLICY authz_delete ON %1$s FOR DELETE USING (authz.permits('delete', tableoid));
+		CREATE OR REPLACE TRIGGER authz_truncate BEFORE TRUNCATE ON %1$s
+			FOR EACH STATEMENT EXECUTE FUNCTION authz.guard_truncate();
+		$sql$, relation);
+END
+$$;
+COMMENT ON FUNCTION authz.install_protection(regclass) IS 'row security, native policies and truncate trigger of one table';
+
+-- Partitions and children, at any depth.
+CREATE FUNCTION authz.descendants(relation regclass) RETURNS SETOF regclass
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH RECURSIVE d(relid) AS (
+		SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = relation
+		UNION
+		SELECT i.inhrelid FROM d JOIN pg_inherits i ON i.inhparent = d.relid)
+	SELECT d.relid::regclass FROM d;
+END;
+COMMENT ON FUNCTION authz.descendants(regclass) IS 'partitions and inheritance children of a table, at any depth';
+
+-- Protect one table under the policies of `logical`.
+CREATE FUNCTION authz.protect_as(relation regclass, logical regclass) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	before record;
+	other regclass;
+BEGIN
+	SELECT c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.relnamespace, c.relpersistence INTO before
+		FROM pg_class c WHERE c.oid = relation;
+	IF before.relkind = 'f' AND relation <> logical THEN
+		RAISE WARNING 'foreign table % cannot be protected when it is read directly', relation
+			USING HINT = format('Grant nothing on it: it is filtered when read through %s.', logical);
+		RETURN;
+	END IF;
+	IF before.relkind NOT IN ('r', 'p') OR before.relnamespace IN ('authz'::regnamespace, 'pg_catalog'::regnamespace) THEN
+		RAISE EXCEPTION '% is not an ordinary or partitioned table', relation
+			USING ERRCODE = 'wrong_object_type', HINT = 'Protect the tables that it reads.';
+	END IF;
+	SELECT t.logical INTO other FROM authz.protected_table t
+		WHERE t.relation = protect_as.relation AND t.logical NOT IN (protect_as.logical, t.relation);
+	IF FOUND AND relation <> logical THEN
+		RAISE EXCEPTION 'table % would be part of two protected tables, % and %', relation, other, logical
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Protect the table itself first: its own policies hold then.';
+	END IF;
+	-- The row comes first: the event trigger sees the commands below and must know of it.
+	INSERT INTO authz.protected_table AS t (relation, logical, had_row_security, had_force)
+		VALUES (protect_as.relation, protect_as.logical, before.relrowsecurity, before.relforcerowsecurity)
+		ON CONFLICT ON CONSTRAINT protected_table_pkey DO UPDATE
+			SET logical = CASE WHEN excluded.relation = excluded.logical THEN excluded.logical ELSE t.logical END,
+				complete = false;
+	PERFORM authz.install_protection(relation);
+END
+$$;
+COMMENT ON FUNCTION authz.protect_as(regclass, regclass) IS 'protect one table under the policies of another or its own';
+
+CREATE FUNCTION authz.protect(relation regclass) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	child regclass;
+BEGIN
+	IF EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = protect.relation AND t.logical = t.relation) THEN
+		RAISE NOTICE 'table % is protected already', relation;
+	END IF;
+	PERFORM authz.protect_as(relation, relation);
+	-- The event trigger has protected its partitions and children; this is for where it is disabled.
+	FOR child IN SELECT d FROM authz.descendants(relation) d LOOP
+		PERFORM authz.protect_as(child, relation)
+			WHERE NOT EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = child);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION authz.protect(regclass) IS
+	'protect a table with its partitions and children: from now on nothing is permitted but by policy';
+
+-- Undo protect for one table, as its row in protected_table said.
+CREATE FUNCTION authz.remove_protection(before authz.protected_table) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	EXECUTE format($sql$
+		DROP POLICY IF EXISTS authz_select ON %1$s;
+		DROP POLICY IF EXISTS authz_insert ON %1$s;
+		DROP POLICY IF EXISTS authz_update ON %1$s;
+		DROP POLICY IF EXISTS authz_delete ON %1$s;
+		DROP TRIGGER IF EXISTS authz_truncate ON %1$s;
+		ALTER TABLE %1$s %2$s ROW LEVEL SECURITY, %3$s ROW LEVEL SECURITY;
+		$sql$, before.relation,
+		CASE WHEN before.had_row_security THEN 'ENABLE' ELSE 'DISABLE' END,
+		CASE WHEN before.had_force THEN 'FORCE' ELSE 'NO FORCE' END);
+END
+$$;
+COMMENT ON FUNCTION authz.remove_protection(authz.protected_table) IS 'undo protect for one table';
+
+CREATE FUNCTION authz.unprotect(relation regclass) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	removed authz.protected_table[];
+	part authz.protected_table;
+BEGIN
+	IF NOT EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = unprotect.relation AND t.logical = t.relation) THEN
+		RAISE EXCEPTION 'table % is not protected by itself', relation
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = 'A partition or child is unprotected with its parent.';
+	END IF;
+	IF EXISTS (SELECT FROM authz.protected_schema s JOIN pg_class c ON c.relnamespace = s.schema
+			   WHERE c.oid = relation) THEN
+		RAISE EXCEPTION 'schema of table % is protected', relation
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call authz.unprotect_schema first.';
+	END IF;
+	-- All rows first: the event trigger protects the children of what is protected.
+	WITH gone AS (DELETE FROM authz.protected_table t WHERE t.logical = unprotect.relation RETURNING t)
+		SELECT array_agg(gone.t) INTO removed FROM gone;
+	FOREACH part IN ARRAY removed LOOP
+		PERFORM authz.remove_protection(part);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION authz.unprotect(regclass) IS 'undo authz.protect; its policies stay, without effect';
+
+CREATE FUNCTION authz.protect_schema(schema regnamespace) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab regclass;
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_namespace n WHERE n.oid = schema AND pg_has_role(n.nspowner, 'USAGE')) THEN
+		RAISE EXCEPTION 'must be owner of schema %', schema USING ERRCODE = 'insufficient_privilege';
+	END IF;
+	IF schema IN ('authz'::regnamespace, 'pg_catalog'::regnamespace, 'information_schema'::regnamespace) THEN
+		RAISE EXCEPTION 'schema % cannot be protected', schema USING ERRCODE = 'wrong_object_type';
+	END IF;
+	FOR tab IN
+		SELECT c.oid::regclass FROM pg_class c
+		WHERE c.relnamespace = schema AND c.relkind IN ('r', 'p')
+			AND NOT EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = c.oid)
+		ORDER BY c.relispartition, c.oid
+	LOOP
+		-- A partition may have been protected with its parent meanwhile.
+		PERFORM authz.protect(tab) WHERE NOT EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = tab);
+	END LOOP;
+	INSERT INTO authz.protected_schema (schema) VALUES (protect_schema.schema) ON CONFLICT DO NOTHING;
+END
+$$;
+COMMENT ON FUNCTION authz.protect_schema(regnamespace) IS
+	'protect every table of a schema, and each one that is created or moved there later';
+
+CREATE FUNCTION authz.unprotect_schema(schema regnamespace) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_namespace n WHERE n.oid = schema AND pg_has_role(n.nspowner, 'USAGE')) THEN
+		RAISE EXCEPTION 'must be owner of schema %', schema USING ERRCODE = 'insufficient_privilege';
+	END IF;
+	DELETE FROM authz.protected_schema p WHERE p.schema = unprotect_schema.schema;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'schema % is not protected', schema USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.unprotect_schema(regnamespace) IS
+	'tables created in the schema from now on are not protected; those that are stay so';
+
+REVOKE ALL ON FUNCTION authz.guard_truncate(), authz.begin_protection(), authz.native_policy_problem(oid), authz.install_protection(regclass),
+	authz.descendants(regclass), authz.protect_as(regclass, regclass), authz.protect(regclass),
+	authz.remove_protection(authz.protected_table), authz.unprotect(regclass),
+	authz.protect_schema(regnamespace), authz.unprotect_schema(regnamespace) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION authz.guard_truncate(), authz.install_protection(regclass),
+	authz.descendants(regclass), authz.protect_as(regclass, regclass), authz.protect(regclass),
+	authz.remove_protection(authz.protected_table), authz.unprotect(regclass),
+	authz.protect_schema(regnamespace), authz.unprotect_schema(regnamespace) TO authz_admin;
+REVOKE ALL ON TABLE authz.protected_table, authz.protected_schema FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE authz.protected_table TO authz_admin;
+GRANT SELECT, INSERT, DELETE ON TABLE authz.protected_schema TO authz_admin;

@@ -1,0 +1,251 @@
+/*-------------------------------------------------------------------------
+ * admin.c
+ *	  Triggers and functions of the policy tables that need C: who may change
+ *	  a table's policies, and canonical conditions.
+ *
+ * The condition of a policy is read under the search_path of whoever stores
+ * it, so nothing on the way from his statement to here may set another.  An
+ * unchanged condition is canonical already and is read as such.
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "catalog.h"
+#include "condition.h"
+
+/* Columns of authz.policy; see sql/policy.sql. */
+enum
+{
+	POLICY_RELATION = 1,
+	POLICY_ACTIONS = 4,
+	POLICY_CONDITION = 6,
+	POLICY_CHECK_CONDITION = 7,
+	POLICY_COLUMNS = 8,
+	POLICY_DEPENDS_ON = 15
+};
+
+static TriggerData *
+trigger_data(FunctionCallInfo fcinfo)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("not called as a trigger")));
+	return (TriggerData *) fcinfo->context;
+}
+
+static void
+require_owner(HeapTuple tuple, Relation table)
+{
+	bool		isnull;
+	Oid			relid = DatumGetObjectId(heap_getattr(tuple, POLICY_RELATION, RelationGetDescr(table), &isnull));
+
+	if (isnull || get_rel_name(relid) == NULL)
+		return;					/* NOT NULL speaks for itself; a dropped table has no owner */
+	if (!pg_class_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+}
+
+PG_FUNCTION_INFO_V1(authz_require_owner);
+
+/* BEFORE row trigger on tables whose first column is a table: only its owner may. */
+Datum
+authz_require_owner(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo);
+	HeapTuple	result = trigger->tg_trigtuple;
+
+	require_owner(trigger->tg_trigtuple, trigger->tg_relation);
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+	{
+		require_owner(trigger->tg_newtuple, trigger->tg_relation);
+		result = trigger->tg_newtuple;
+	}
+	return PointerGetDatum(result);
+}
+
+/* The text of a column, or NULL. */
+static char *
+get_text(HeapTuple tuple, int column, Relation table)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, column, RelationGetDescr(table), &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+/* Parse canonical text; the result is on the canonical path. */
+static Node *
+parse_canonical(Relation relation, const char *text)
+{
+	int			level = authz_condition_enter_path();
+	Node	   *condition = authz_condition_parse(relation, text);
+
+	authz_condition_leave_path(level);
+	return condition;
+}
+
+static char *
+deparse_canonical(Relation relation, Node *condition)
+{
+	int			level = authz_condition_enter_path();
+	char	   *text = authz_condition_deparse(relation, condition);
+
+	authz_condition_leave_path(level);
+	return text;
+}
+
+/*
+ * Canonical text of a condition, and the objects it names.  Reading it back
+ * must give the same text, or it would mean something else tomorrow.
+ */
+static char *
+canonicalise(Relation relation, const char *text, const char *old_text, List **objects)
+{
+	bool		is_canonical = old_text && strcmp(text, old_text) == 0;
+	Node	   *condition = is_canonical ? parse_canonical(relation, text) :
+		authz_condition_parse(relation, text);
+	char	   *canonical = deparse_canonical(relation, condition);
+	Node	   *again = parse_canonical(relation, canonical);
+
+	if (strcmp(canonical, deparse_canonical(relation, again)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("condition has no canonical form"),
+				 errdetail("It is stored as \"%s\", which does not read back the same.", canonical)));
+	*objects = list_concat_unique_oid(*objects, authz_condition_objects(condition));
+	return canonical;
+}
+
+static Datum
+oid_array(List *oids)
+{
+	Datum	   *elements = palloc_array(Datum, Max(list_length(oids), 1));
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach(lc, oids)
+		elements[n++] = ObjectIdGetDatum(lfirst_oid(lc));
+	return PointerGetDatum(construct_array(elements, n, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
+}
+
+/* columns: ordinary columns of the table, each once. */
+static void
+check_columns(HeapTuple tuple, Relation table, Relation relation)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, POLICY_COLUMNS, RelationGetDescr(table), &isnull);
+	Datum	   *names;
+	bool	   *nulls;
+	int			n;
+
+	if (isnull)
+		return;
+	deconstruct_array(DatumGetArrayTypeP(value), NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR,
+					  &names, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		const char *name = nulls[i] ? "" : NameStr(*DatumGetName(names[i]));
+
+		if (get_attnum(RelationGetRelid(relation), name) <= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of relation \"%s\" does not exist",
+							name, RelationGetRelationName(relation))));
+	}
+}
+
+/* A policy for TRUNCATE is decided without a row. */
+static void
+check_truncate(HeapTuple tuple, Relation table, Node *condition)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, POLICY_ACTIONS, RelationGetDescr(table), &isnull);
+	Datum	   *actions;
+	bool	   *nulls;
+	int			n;
+
+	if (isnull || !authz_condition_reads_row(condition))
+		return;
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
+					  &actions, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (!nulls[i] && strcmp(TextDatumGetCString(actions[i]), "truncate") == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+					 errmsg("condition of a policy for truncate must not use columns"),
+					 errhint("TRUNCATE has no rows; make a policy of its own for it.")));
+	}
+}
+
+PG_FUNCTION_INFO_V1(authz_canonicalise_policy);
+
+/* BEFORE INSERT OR UPDATE row trigger on authz.policy */
+Datum
+authz_canonicalise_policy(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo);
+	Relation	table = trigger->tg_relation;
+	bool		is_update = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
+	HeapTuple	old = is_update ? trigger->tg_trigtuple : NULL;
+	HeapTuple	new = is_update ? trigger->tg_newtuple : trigger->tg_trigtuple;
+	static const int texts[] = {POLICY_CONDITION, POLICY_CHECK_CONDITION};
+	int			columns[] = {POLICY_CONDITION, POLICY_CHECK_CONDITION, POLICY_DEPENDS_ON};
+	Datum		values[3] = {0};
+	bool		nulls[3] = {true, true, true};
+	List	   *objects;
+	Relation	relation;
+	bool		isnull;
+	Datum		relid = heap_getattr(new, POLICY_RELATION, RelationGetDescr(table), &isnull);
+
+	if (isnull)
+		return PointerGetDatum(new);	/* NOT NULL refuses it */
+	relation = table_open(DatumGetObjectId(relid), AccessShareLock);
+	objects = list_make1_oid(RelationGetRelid(relation));
+	check_columns(new, table, relation);
+
+	for (int i = 0; i < lengthof(texts); i++)
+	{
+		char	   *text = get_text(new, texts[i], table);
+
+		if (text == NULL)
+			continue;
+		text = canonicalise(relation, text, old ? get_text(old, texts[i], table) : NULL, &objects);
+		check_truncate(new, table, parse_canonical(relation, text));
+		values[i] = CStringGetTextDatum(text);
+		nulls[i] = false;
+	}
+	values[2] = oid_array(objects);
+	nulls[2] = false;
+	table_close(relation, AccessShareLock);
+	return PointerGetDatum(heap_modify_tuple_by_cols(new, RelationGetDescr(table), 3, columns,
+													 values, nulls));
+}
+
+PG_FUNCTION_INFO_V1(authz_check_condition);
+
+/* check_condition(relation regclass, condition text) -> void: raises if stored text cannot be read any more */
+Datum
+authz_check_condition(PG_FUNCTION_ARGS)
+{
+	Relation	relation = table_open(PG_GETARG_OID(0), AccessShareLock);
+
+	(void) parse_canonical(relation, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	table_close(relation, AccessShareLock);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ * authz.c
+ *	  Module magic and _PG_init: one call per module, nothing else.
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "fmgr.h"
+
+#include "catalog.h"
+#include "change.h"
+#include "guard.h"
+#include "guc.h"
+#include "identity.h"
+#include "policyset.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	authz_catalog_init();
+	authz_policyset_init();
+	authz_change_init();
+	authz_guard_init();
+	authz_identity_init();
+	authz_guc_init();
+}

@@ -1,0 +1,473 @@
+/*-------------------------------------------------------------------------
+ * catalog.c
+ *	  The only reader of the tables of schema authz: tuples to structs.
+ *
+ * Reads use a catalog snapshot (systable_beginscan with a NULL snapshot), so
+ * that a revocation or a changed policy also binds the next statement of a
+ * REPEATABLE READ transaction.
+ *
+ * The tables are ordinary ones, so core does not tell anybody of a change to
+ * their rows.  Triggers do, in the changing transaction, by invalidating the
+ * relcache entry of the changed table: at commit every backend's callback
+ * below moves a counter.  The callback reads nothing.
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rangetypes.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+#include "catalog.h"
+
+static const char *const table_names[AUTHZ_TABLE_COUNT] = {
+	[AUTHZ_TABLE_ISSUER] = "issuer",
+	[AUTHZ_TABLE_KEY] = "key",
+	[AUTHZ_TABLE_LOGIN_MAP] = "login_map",
+	[AUTHZ_TABLE_REVOKED_SESSION] = "revoked_session",
+	[AUTHZ_TABLE_REVOKED_SUBJECT] = "revoked_subject",
+	[AUTHZ_TABLE_REVOKED_TOKEN] = "revoked_token",
+	[AUTHZ_TABLE_ROLE] = "role",
+	[AUTHZ_TABLE_ROLE_GRANT] = "role_grant",
+	[AUTHZ_TABLE_ROLE_INHERITANCE] = "role_inheritance",
+	[AUTHZ_TABLE_POLICY] = "policy",
+	[AUTHZ_TABLE_POLICY_HISTORY] = "policy_history",
+	[AUTHZ_TABLE_PROTECTED_TABLE] = "protected_table",
+};
+
+/* OIDs of the extension's tables, good until one of them is invalidated. */
+static struct
+{
+	bool		valid;
+	Oid			schema;
+	Oid			tables[AUTHZ_TABLE_COUNT];
+}			oids;
+
+/* Start at 1, so that a zeroed cache entry is never current. */
+static uint64 identity_generation = 1;
+static uint64 policy_generation = 1;
+
+/* Relcache callback: moves counters only. */
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	bool		forget = relid == InvalidOid || !oids.valid;
+
+	for (int i = 0; i < AUTHZ_TABLE_COUNT && !forget; i++)
+		forget = oids.tables[i] == relid;
+	if (!forget)
+		return;
+
+	if (relid == InvalidOid || !oids.valid || relid == oids.tables[AUTHZ_TABLE_POLICY])
+		policy_generation++;
+	if (relid == InvalidOid || !oids.valid ||
+		(relid != oids.tables[AUTHZ_TABLE_POLICY] &&
+		 relid != oids.tables[AUTHZ_TABLE_POLICY_HISTORY] &&
+		 relid != oids.tables[AUTHZ_TABLE_PROTECTED_TABLE]))
+		identity_generation++;
+	oids.valid = false;
+}
+
+/* Syscache callback on pg_namespace: the schema may have been renamed, dropped or made. */
+static void
+namespace_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	oids.valid = false;
+}
+
+static void
+load_oids(void)
+{
+	Oid			extension;
+
+	if (oids.valid)
+		return;
+
+	memset(&oids, 0, sizeof(oids));
+	extension = get_extension_oid("authz", true);
+	if (!OidIsValid(extension))
+		return;
+	oids.schema = get_namespace_oid("authz", true);
+	if (!OidIsValid(oids.schema))
+		return;
+	for (int i = 0; i < AUTHZ_TABLE_COUNT; i++)
+		oids.tables[i] = get_relname_relid(table_names[i], oids.schema);
+	oids.valid = true;
+}
+
+Oid
+authz_catalog_table(AuthzTable table)
+{
+	load_oids();
+	return oids.valid ? oids.tables[table] : InvalidOid;
+}
+
+Oid
+authz_catalog_schema(void)
+{
+	load_oids();
+	return oids.valid ? oids.schema : InvalidOid;
+}
+
+uint64
+authz_catalog_identity_generation(void)
+{
+	return identity_generation;
+}
+
+uint64
+authz_catalog_policy_generation(void)
+{
+	return policy_generation;
+}
+
+List *
+authz_catalog_role_tables(void)
+{
+	static const AuthzTable role_tables[] = {
+		AUTHZ_TABLE_ISSUER, AUTHZ_TABLE_LOGIN_MAP, AUTHZ_TABLE_ROLE,
+		AUTHZ_TABLE_ROLE_GRANT, AUTHZ_TABLE_ROLE_INHERITANCE
+	};
+	List	   *result = NIL;
+
+	for (int i = 0; i < lengthof(role_tables); i++)
+		result = lappend_oid(result, authz_catalog_table(role_tables[i]));
+	return result;
+}
+
+void
+authz_catalog_begin(AuthzScan *scan, AuthzTable table, const char *index,
+					ScanKey keys, int nkeys)
+{
+	Oid			relid = authz_catalog_table(table);
+	Oid			indexid;
+
+	memset(scan, 0, sizeof(*scan));
+	if (!OidIsValid(relid))
+		return;
+	indexid = get_relname_relid(index, authz_catalog_schema());
+	scan->relation = table_open(relid, AccessShareLock);
+	scan->scan = systable_beginscan(scan->relation, indexid, OidIsValid(indexid), NULL, nkeys, keys);
+}
+
+HeapTuple
+authz_catalog_next(AuthzScan *scan)
+{
+	return scan->relation ? systable_getnext(scan->scan) : NULL;
+}
+
+void
+authz_catalog_end(AuthzScan *scan)
+{
+	if (scan->relation == NULL)
+		return;
+	systable_endscan(scan->scan);
+	table_close(scan->relation, AccessShareLock);
+	memset(scan, 0, sizeof(*scan));
+}
+
+void
+authz_catalog_text_key(ScanKey key, AttrNumber attribute, const char *value)
+{
+	ScanKeyEntryInitialize(key, 0, attribute, BTEqualStrategyNumber, TEXTOID, C_COLLATION_OID,
+						   F_TEXTEQ, CStringGetTextDatum(value));
+}
+
+void
+authz_catalog_oid_key(ScanKey key, AttrNumber attribute, Oid value)
+{
+	ScanKeyInit(key, attribute, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(value));
+}
+
+Datum
+authz_catalog_get(AuthzScan *scan, HeapTuple tuple, AttrNumber attribute, bool *isnull)
+{
+	return heap_getattr(tuple, attribute, RelationGetDescr(scan->relation), isnull);
+}
+
+char *
+authz_catalog_get_text(AuthzScan *scan, HeapTuple tuple, AttrNumber attribute)
+{
+	bool		isnull;
+	Datum		value = authz_catalog_get(scan, tuple, attribute, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+char	  **
+authz_catalog_get_text_array(AuthzScan *scan, HeapTuple tuple, AttrNumber attribute, int *n)
+{
+	bool		isnull;
+	Datum		value = authz_catalog_get(scan, tuple, attribute, &isnull);
+	Datum	   *elements;
+	bool	   *nulls;
+	char	  **result;
+
+	*n = 0;
+	if (isnull)
+		return NULL;
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, n);
+	result = palloc_array(char *, Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+		result[i] = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
+	return result;
+}
+
+void
+authz_catalog_init(void)
+{
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, namespace_changed, (Datum) 0);
+}
+
+/*
+ * Identity tables: issuer, key, revoked_*, login_map, role*.  The column
+ * numbers are those of sql/issuer.sql, revocation.sql, identity.sql, role.sql.
+ */
+
+enum
+{
+	Anum_issuer_issuer = 1, Anum_issuer_audience, Anum_issuer_roles_claim,
+	Anum_issuer_scopes_claim, Anum_issuer_subject_claim, Anum_issuer_attributes,
+	Anum_issuer_clock_skew, Anum_issuer_token_type
+};
+
+enum
+{
+	Anum_key_issuer = 1, Anum_key_kid, Anum_key_algorithm, Anum_key_key, Anum_key_valid_during
+};
+
+enum
+{
+	Anum_role_grant_id = 1, Anum_role_grant_subject, Anum_role_grant_issuer,
+	Anum_role_grant_role, Anum_role_grant_valid_during
+};
+
+/* Is `now` within a tstzrange?  Lowers *changes_at to its next bound. NULL is never. */
+static bool
+is_within(AuthzScan *scan, HeapTuple tuple, AttrNumber attribute,
+		  TimestampTz now, TimestampTz *changes_at)
+{
+	TypeCacheEntry *type = lookup_type_cache(TSTZRANGEOID, TYPECACHE_RANGE_INFO);
+	RangeBound	lower;
+	RangeBound	upper;
+	TimestampTz from;
+	TimestampTz until;
+	bool		empty;
+	bool		isnull;
+	Datum		value = authz_catalog_get(scan, tuple, attribute, &isnull);
+
+	if (isnull)
+		return false;
+	range_deserialize(type, DatumGetRangeTypeP(value), &lower, &upper, &empty);
+	if (empty)
+		return false;
+
+	/* Whole microseconds, so a closed bound is an open one the next microsecond. */
+	from = lower.infinite ? DT_NOBEGIN : DatumGetTimestampTz(lower.val);
+	if (!TIMESTAMP_NOT_FINITE(from) && !lower.inclusive)
+		from++;
+	until = upper.infinite ? DT_NOEND : DatumGetTimestampTz(upper.val);
+	if (!TIMESTAMP_NOT_FINITE(until) && upper.inclusive)
+		until++;
+
+	if (now < from)
+		*changes_at = Min(*changes_at, from);
+	else if (now < until)
+		*changes_at = Min(*changes_at, until);
+	return from <= now && now < until;
+}
+
+/* Is there a row whose first one or two columns, of type text, have these values? */
+static bool
+text_row_exists(AuthzTable table, const char *index, const char *first, const char *second)
+{
+	AuthzScan	scan;
+	ScanKeyData keys[2];
+	bool		found;
+
+	authz_catalog_text_key(&keys[0], 1, first);
+	if (second != NULL)
+		authz_catalog_text_key(&keys[1], 2, second);
+	authz_catalog_begin(&scan, table, index, keys, second != NULL ? 2 : 1);
+	found = HeapTupleIsValid(authz_catalog_next(&scan));
+	authz_catalog_end(&scan);
+	return found;
+}
+
+AuthzIssuer *
+authz_catalog_issuer(const char *issuer)
+{
+	AuthzScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	AuthzIssuer *result = NULL;
+
+	authz_catalog_text_key(&key, Anum_issuer_issuer, issuer);
+	authz_catalog_begin(&scan, AUTHZ_TABLE_ISSUER, "issuer_pkey", &key, 1);
+	tuple = authz_catalog_next(&scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		value;
+
+		result = palloc0(sizeof(AuthzIssuer));
+		result->audience = authz_catalog_get_text_array(&scan, tuple, Anum_issuer_audience, &result->naudience);
+		result->roles_claim = authz_catalog_get_text(&scan, tuple, Anum_issuer_roles_claim);
+		result->scopes_claim = authz_catalog_get_text(&scan, tuple, Anum_issuer_scopes_claim);
+		result->subject_claim = authz_catalog_get_text(&scan, tuple, Anum_issuer_subject_claim);
+		result->token_type = authz_catalog_get_text(&scan, tuple, Anum_issuer_token_type);
+		value = authz_catalog_get(&scan, tuple, Anum_issuer_attributes, &isnull);
+		if (!isnull)
+			result->attributes = DatumGetJsonbPCopy(value);
+		value = authz_catalog_get(&scan, tuple, Anum_issuer_clock_skew, &isnull);
+		if (!isnull)
+			result->clock_skew = DatumGetIntervalP(value)->time;
+	}
+	authz_catalog_end(&scan);
+	return result;
+}
+
+List *
+authz_catalog_issuer_keys(const char *issuer, const char *kid, const char *algorithm,
+						  TimestampTz now, TimestampTz *changes_at)
+{
+	AuthzScan	scan;
+	ScanKeyData keys[2];
+	HeapTuple	tuple;
+	List	   *result = NIL;
+
+	authz_catalog_text_key(&keys[0], Anum_key_issuer, issuer);
+	if (kid != NULL)
+		authz_catalog_text_key(&keys[1], Anum_key_kid, kid);
+	authz_catalog_begin(&scan, AUTHZ_TABLE_KEY, "key_pkey", keys, kid != NULL ? 2 : 1);
+	while (HeapTupleIsValid(tuple = authz_catalog_next(&scan)))
+	{
+		AuthzIssuerKey *key = palloc0(sizeof(AuthzIssuerKey));
+
+		key->kid = authz_catalog_get_text(&scan, tuple, Anum_key_kid);
+		key->algorithm = authz_catalog_get_text(&scan, tuple, Anum_key_algorithm);
+		if (kid == NULL && strcmp(key->algorithm, algorithm) != 0)
+			continue;
+		if (!is_within(&scan, tuple, Anum_key_valid_during, now, changes_at))
+			continue;
+		key->key = authz_catalog_get_text(&scan, tuple, Anum_key_key);
+		result = lappend(result, key);
+	}
+	authz_catalog_end(&scan);
+	return result;
+}
+
+bool
+authz_catalog_is_token_revoked(const char *issuer, const char *token_id)
+{
+	return text_row_exists(AUTHZ_TABLE_REVOKED_TOKEN, "revoked_token_pkey", issuer, token_id);
+}
+
+bool
+authz_catalog_is_session_revoked(const char *issuer, const char *session_id)
+{
+	return text_row_exists(AUTHZ_TABLE_REVOKED_SESSION, "revoked_session_pkey", issuer, session_id);
+}
+
+TimestampTz
+authz_catalog_subject_revoked_before(const char *issuer, const char *subject)
+{
+	AuthzScan	scan;
+	ScanKeyData keys[2];
+	HeapTuple	tuple;
+	TimestampTz result = DT_NOBEGIN;
+
+	authz_catalog_text_key(&keys[0], 1, issuer);
+	authz_catalog_text_key(&keys[1], 2, subject);
+	authz_catalog_begin(&scan, AUTHZ_TABLE_REVOKED_SUBJECT, "revoked_subject_pkey", keys, 2);
+	tuple = authz_catalog_next(&scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		value = authz_catalog_get(&scan, tuple, 3, &isnull);
+
+		result = isnull ? DT_NOEND : DatumGetTimestampTz(value);
+	}
+	authz_catalog_end(&scan);
+	return result;
+}
+
+char *
+authz_catalog_login_subject(const char *database_role)
+{
+	AuthzScan	scan;
+	ScanKeyData key;
+	NameData	name;
+	HeapTuple	tuple;
+	char	   *result = NULL;
+
+	namestrcpy(&name, database_role);
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(&name));
+	authz_catalog_begin(&scan, AUTHZ_TABLE_LOGIN_MAP, "login_map_pkey", &key, 1);
+	tuple = authz_catalog_next(&scan);
+	if (HeapTupleIsValid(tuple))
+		result = authz_catalog_get_text(&scan, tuple, 2);
+	authz_catalog_end(&scan);
+	return result;
+}
+
+bool
+authz_catalog_role_exists(const char *role)
+{
+	return text_row_exists(AUTHZ_TABLE_ROLE, "role_pkey", role, NULL);
+}
+
+List *
+authz_catalog_inherited_roles(const char *role)
+{
+	AuthzScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	List	   *result = NIL;
+
+	authz_catalog_text_key(&key, 1, role);
+	authz_catalog_begin(&scan, AUTHZ_TABLE_ROLE_INHERITANCE, "role_inheritance_pkey", &key, 1);
+	while (HeapTupleIsValid(tuple = authz_catalog_next(&scan)))
+		result = lappend(result, authz_catalog_get_text(&scan, tuple, 2));
+	authz_catalog_end(&scan);
+	return result;
+}
+
+List *
+authz_catalog_granted_roles(const char *subject, const char *issuer,
+							TimestampTz now, TimestampTz *changes_at)
+{
+	AuthzScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	List	   *result = NIL;
+
+	authz_catalog_text_key(&key, Anum_role_grant_subject, subject);
+	authz_catalog_begin(&scan, AUTHZ_TABLE_ROLE_GRANT, "role_grant_subject_idx", &key, 1);
+	while (HeapTupleIsValid(tuple = authz_catalog_next(&scan)))
+	{
+		char	   *of_issuer = authz_catalog_get_text(&scan, tuple, Anum_role_grant_issuer);
+
+		if (of_issuer != NULL && (issuer == NULL || strcmp(of_issuer, issuer) != 0))
+			continue;
+		if (is_within(&scan, tuple, Anum_role_grant_valid_during, now, changes_at))
+			result = lappend(result, authz_catalog_get_text(&scan, tuple, Anum_role_grant_role));
+	}
+	authz_catalog_end(&scan);
+	return result;
+}

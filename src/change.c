@@ -1,0 +1,145 @@
+/*-------------------------------------------------------------------------
+ * change.c
+ *	  Tells every backend that policies or identities changed.
+ *
+ * Triggers on the tables of schema authz invalidate relcache entries, of the
+ * changed table (catalog.c counts) and, for policies, of the tables that they
+ * protect (policyset.c and the plan cache listen).  An invalidation takes no
+ * lock, is sent at commit, and is taken back with the transaction.
+ *
+ * A backend that is idle inside a transaction reads its invalidations only
+ * when it locks something new.  So after a commit that carried a change the
+ * backends of this database are asked, by the signal that core uses for
+ * backends that fall behind, to read theirs now.  Nobody waits for it.
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "storage/procsignal.h"
+#include "storage/sinvaladt.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+#include "utils/syscache.h"
+
+#include "catalog.h"
+#include "change.h"
+
+/* relation and logical are the first columns of authz.protected_table; relation is of authz.policy. */
+#define CHANGED_RELATION	1
+#define PROTECTED_RELATION	1
+#define PROTECTED_LOGICAL	2
+
+static bool change_pending = false; /* this transaction changed something */
+
+static void
+wake_backends(void)
+{
+	for (int i = 1; i <= MaxBackends; i++)
+	{
+		PGPROC	   *proc = BackendIdGetProc(i);
+
+		if (proc && proc->databaseId == MyDatabaseId && proc->pid != MyProcPid)
+			(void) SendProcSignal(proc->pid, PROCSIG_CATCHUP_INTERRUPT, i);
+	}
+}
+
+/* Runs after the invalidations of a commit have been sent; never raises. */
+static void
+transaction_ends(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *arg)
+{
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level || !change_pending)
+		return;
+	change_pending = false;
+	if (is_commit)
+		wake_backends();
+}
+
+static void
+invalidate(Oid relid)
+{
+	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		CacheInvalidateRelcacheByRelid(relid);
+}
+
+/* The table and everything that is read under its policies. */
+static void
+invalidate_protected(Oid relid)
+{
+	AuthzScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	invalidate(relid);
+	authz_catalog_oid_key(&key, PROTECTED_LOGICAL, relid);
+	authz_catalog_begin(&scan, AUTHZ_TABLE_PROTECTED_TABLE, "protected_table_logical_idx", &key, 1);
+	while ((tuple = authz_catalog_next(&scan)) != NULL)
+	{
+		bool		isnull;
+		Oid			member = DatumGetObjectId(authz_catalog_get(&scan, tuple, PROTECTED_RELATION, &isnull));
+
+		if (!isnull)
+			invalidate(member);
+	}
+	authz_catalog_end(&scan);
+}
+
+static TriggerData *
+trigger_data(FunctionCallInfo fcinfo, const char *name)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("authz.%s is a trigger function", name)));
+	return (TriggerData *) fcinfo->context;
+}
+
+static void
+invalidate_named(HeapTuple tuple, Relation relation)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, CHANGED_RELATION, RelationGetDescr(relation), &isnull);
+
+	if (!isnull)
+		invalidate_protected(DatumGetObjectId(value));
+}
+
+PG_FUNCTION_INFO_V1(authz_table_changed);
+
+/* Row trigger on authz.policy and authz.protected_table. */
+Datum
+authz_table_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo, "table_changed");
+
+	invalidate_named(trigger->tg_trigtuple, trigger->tg_relation);
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		invalidate_named(trigger->tg_newtuple, trigger->tg_relation);
+	CacheInvalidateRelcache(trigger->tg_relation);
+	change_pending = true;
+	return PointerGetDatum(NULL);
+}
+
+PG_FUNCTION_INFO_V1(authz_identity_changed);
+
+/* Statement trigger on the tables that make up identities. */
+Datum
+authz_identity_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo, "identity_changed");
+
+	CacheInvalidateRelcache(trigger->tg_relation);
+	change_pending = true;
+	return PointerGetDatum(NULL);
+}
+
+void
+authz_change_init(void)
+{
+	RegisterResourceReleaseCallback(transaction_ends, NULL);
+}

@@ -1,0 +1,406 @@
+/*-------------------------------------------------------------------------
+ * condition.c
+ *	  A policy's condition: text -> checked tree -> canonical text.
+ *
+ * A condition is written by an administrator under his own search_path and
+ * evaluated in everybody's queries.  So it is stored canonically: every name
+ * that is not in pg_catalog qualified, the row called "resource".  Canonical
+ * text is only ever read with nothing but pg_catalog in the path: under a
+ * caller's path a shadowed operator would decide for him.
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/table.h"
+#include "access/transam.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "rewrite/rewriteDefine.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+
+#include "condition.h"
+
+int
+authz_condition_enter_path(void)
+{
+	int			level = NewGUCNestLevel();
+
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
+void
+authz_condition_leave_path(int level)
+{
+	AtEOXact_GUC(true, level);
+}
+
+/* Errors of the parser point into the condition, not into the statement that stores it. */
+static void
+point_into_condition(void *arg)
+{
+	int			position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery((const char *) arg);
+	}
+}
+
+/* The one expression of the text; anything after it (FROM, ORDER BY, a second column) is refused. */
+static Node *
+parse_expression(const char *text)
+{
+	List	   *raw = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
+	SelectStmt *select = castNode(SelectStmt, linitial_node(RawStmt, raw)->stmt);
+	ResTarget  *target;
+
+	if (list_length(select->targetList) != 1 ||
+		select->distinctClause || select->intoClause || select->fromClause || select->whereClause ||
+		select->groupClause || select->havingClause || select->windowClause || select->valuesLists ||
+		select->sortClause || select->limitOffset || select->limitCount || select->lockingClause ||
+		select->withClause || select->op != SETOP_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("condition must be one expression"),
+				 errhint("Put a query in parentheses, as in EXISTS (SELECT ...).")));
+	target = linitial_node(ResTarget, select->targetList);
+	if (target->name != NULL || target->indirection != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("condition must be one expression without a column alias")));
+	return target->val;
+}
+
+/*
+ * The row is visible under the table's own name (in what people write) and as
+ * "resource" (in canonical text); its columns need no qualifier.
+ */
+static ParseState *
+make_row_parsestate(Relation relation, const char *text)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	ParseNamespaceItem *item;
+	ParseNamespaceItem *alias;
+
+	pstate->p_sourcetext = text;
+	item = addRangeTableEntryForRelation(pstate, relation, AccessShareLock, NULL, false, false);
+	addNSItemToQuery(pstate, item, false, true, true);
+	if (strcmp(RelationGetRelationName(relation), AUTHZ_CONDITION_ALIAS) == 0)
+		return pstate;
+
+	alias = palloc(sizeof(ParseNamespaceItem));
+	*alias = *item;
+	alias->p_names = makeAlias(AUTHZ_CONDITION_ALIAS, item->p_names->colnames);
+	alias->p_rte = copyObject(item->p_rte);
+	alias->p_rte->alias = makeAlias(AUTHZ_CONDITION_ALIAS, NIL);	/* so schema.table means the first */
+	alias->p_rel_visible = true;
+	alias->p_cols_visible = false;
+	pstate->p_namespace = lappend(pstate->p_namespace, alias);
+	return pstate;
+}
+
+/* What a walk over a condition looks at: references to the row at this depth. */
+typedef struct RowWalk
+{
+	int			depth;			/* sub-select levels between here and the row */
+	bool		reads_row;
+	bool		whole_row;
+	bool		system_column;
+} RowWalk;
+
+static bool
+walk_row_references(Node *node, RowWalk *walk)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+
+		if (var->varlevelsup == walk->depth)
+		{
+			walk->reads_row = true;
+			walk->whole_row |= var->varattno == InvalidAttrNumber;
+			walk->system_column |= var->varattno < 0;
+		}
+		return false;
+	}
+	if (IsA(node, Query))
+	{
+		bool		result;
+
+		walk->depth++;
+		result = query_tree_walker((Query *) node, walk_row_references, walk, 0);
+		walk->depth--;
+		return result;
+	}
+	return expression_tree_walker(node, walk_row_references, walk);
+}
+
+bool
+authz_condition_reads_row(Node *condition)
+{
+	RowWalk		walk = {0};
+
+	walk_row_references(condition, &walk);
+	return walk.reads_row;
+}
+
+/* Raise for sub-selects that lock rows or read temporary tables. */
+static bool
+refuse_subselects(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query	   *query = (Query *) node;
+		ListCell   *lc;
+
+		if (query->rowMarks != NIL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("condition must not lock rows")));
+		foreach(lc, query->rtable)
+		{
+			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+			if (rte->rtekind == RTE_RELATION &&
+				get_rel_persistence(rte->relid) == RELPERSISTENCE_TEMP)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("condition must not read a temporary table")));
+		}
+		return query_tree_walker(query, refuse_subselects, context, 0);
+	}
+	return expression_tree_walker(node, refuse_subselects, context);
+}
+
+static void
+check_condition(Node *condition)
+{
+	RowWalk		walk = {0};
+
+	if (contain_volatile_functions(condition))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("condition must not call a volatile function"),
+				 errhint("A decision must not change within a statement; mark the function STABLE if it is.")));
+	walk_row_references(condition, &walk);
+	if (walk.whole_row)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("condition must not use the whole row"),
+				 errhint("Name the columns that it needs.")));
+	if (walk.system_column)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("condition must not use a system column")));
+	refuse_subselects(condition, NULL);
+}
+
+Node *
+authz_condition_parse(Relation relation, const char *text)
+{
+	ErrorContextCallback callback;
+	ParseState *pstate;
+	Node	   *condition;
+
+	callback.callback = point_into_condition;
+	callback.arg = unconstify(char *, text);
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	condition = parse_expression(text);
+	pstate = make_row_parsestate(relation, text);
+	condition = transformExpr(pstate, condition, EXPR_KIND_POLICY);
+	condition = coerce_to_boolean(pstate, condition, "POLICY");
+	assign_expr_collations(pstate, condition);
+	check_condition(condition);
+	free_parsestate(pstate);
+
+	error_context_stack = callback.previous;
+	return condition;
+}
+
+char *
+authz_condition_deparse(Relation relation, Node *condition)
+{
+	return deparse_expression(condition,
+							  deparse_context_for(AUTHZ_CONDITION_ALIAS, RelationGetRelid(relation)),
+							  true, false);
+}
+
+static bool
+collect_relations(Node *node, List **relations)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		if (rte->rtekind == RTE_RELATION)
+			*relations = list_append_unique_oid(*relations, rte->relid);
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, collect_relations, relations, QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, collect_relations, relations);
+}
+
+List *
+authz_condition_relations(Node *condition)
+{
+	List	   *relations = NIL;
+
+	collect_relations(condition, &relations);
+	return relations;
+}
+
+/* Add an object that is not part of PostgreSQL itself, and its schema. */
+static void
+add_object(List **objects, Oid object, Oid schema)
+{
+	if (object < FirstNormalObjectId)
+		return;
+	*objects = list_append_unique_oid(*objects, object);
+	if (schema >= FirstNormalObjectId)
+		*objects = list_append_unique_oid(*objects, schema);
+}
+
+static bool
+add_function(Oid function, void *objects)
+{
+	add_object(objects, function, get_func_namespace(function));
+	return false;
+}
+
+static void
+add_operator(List **objects, Oid operator)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	add_object(objects, operator, ((Form_pg_operator) GETSTRUCT(tuple))->oprnamespace);
+	ReleaseSysCache(tuple);
+}
+
+static void
+add_type(List **objects, Oid type)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	add_object(objects, type, ((Form_pg_type) GETSTRUCT(tuple))->typnamespace);
+	ReleaseSysCache(tuple);
+}
+
+static bool
+collect_objects(Node *node, List **objects)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		if (rte->rtekind == RTE_RELATION)
+			add_object(objects, rte->relid, get_rel_namespace(rte->relid));
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, collect_objects, objects, QTW_EXAMINE_RTES_BEFORE);
+
+	check_functions_in_node(node, add_function, objects);
+	if (IsA(node, OpExpr) || IsA(node, DistinctExpr) || IsA(node, NullIfExpr))
+		add_operator(objects, ((OpExpr *) node)->opno);
+	else if (IsA(node, ScalarArrayOpExpr))
+		add_operator(objects, ((ScalarArrayOpExpr *) node)->opno);
+	else if (IsA(node, Const) || IsA(node, RelabelType) || IsA(node, CoerceViaIO) ||
+			 IsA(node, CoerceToDomain) || IsA(node, ArrayCoerceExpr) || IsA(node, RowExpr) ||
+			 IsA(node, ConvertRowtypeExpr) || IsA(node, ArrayExpr))
+		add_type(objects, exprType(node));
+	if (IsA(node, Const) && ((Const *) node)->consttype == REGCLASSOID && !((Const *) node)->constisnull)
+	{
+		Oid			relid = DatumGetObjectId(((Const *) node)->constvalue);
+
+		add_object(objects, relid, get_rel_namespace(relid));
+	}
+	return expression_tree_walker(node, collect_objects, objects);
+}
+
+List *
+authz_condition_objects(Node *condition)
+{
+	List	   *objects = NIL;
+
+	collect_objects(condition, &objects);
+	return objects;
+}
+
+typedef struct RewriteWalk
+{
+	Oid			owner;
+	bool		found;
+} RewriteWalk;
+
+/*
+ * Only the outermost sub-selects are visited: the rewriter goes down itself.
+ * SECURITY_NOFORCE_RLS holds just while it runs, and decides what it adds to
+ * the owner's own tables: nothing.
+ */
+static bool
+rewrite_subselects(Node *node, RewriteWalk *walk)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SubLink))
+	{
+		SubLink    *sublink = (SubLink *) node;
+		Query	   *query = castNode(Query, sublink->subselect);
+		Oid			user;
+		int			context;
+
+		walk->found = true;
+		AcquireRewriteLocks(query, true, false);
+		setRuleCheckAsUser((Node *) query, walk->owner);
+		GetUserIdAndSecContext(&user, &context);
+		SetUserIdAndSecContext(user, context | SECURITY_NOFORCE_RLS);
+		query = linitial_node(Query, QueryRewrite(query));
+		SetUserIdAndSecContext(user, context);
+		query->canSetTag = false;
+		sublink->subselect = (Node *) query;
+		return rewrite_subselects(sublink->testexpr, walk);
+	}
+	return expression_tree_walker(node, rewrite_subselects, walk);
+}
+
+bool
+authz_condition_rewrite_subselects(Node *condition, Oid owner)
+{
+	RewriteWalk walk = {owner, false};
+
+	rewrite_subselects(condition, &walk);
+	return walk.found;
+}

@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ * condition.h
+ *	  A policy's condition: text -> checked tree -> canonical text.
+ *-------------------------------------------------------------------------
+ */
+#ifndef AUTHZ_CONDITION_H
+#define AUTHZ_CONDITION_H
+
+#include "compat.h"
+#include "nodes/pg_list.h"
+#include "nodes/primnodes.h"
+#include "utils/rel.h"
+
+/* The name by which canonical text calls the row: it survives a rename of the table. */
+#define AUTHZ_CONDITION_ALIAS "resource"
+
+/*
+ * While conditions are read or written canonically, names resolve in
+ * pg_catalog only.  Enter returns a nest level for leave; an error in between
+ * needs no cleaning up.
+ */
+extern int	authz_condition_enter_path(void);
+extern void authz_condition_leave_path(int level);
+
+/*
+ * Parse a condition over the columns of a relation under the search_path in
+ * force.  The tree's Vars have varno 1, level 0; sub-selects are analysed but
+ * not rewritten.  Raises if it is not an acceptable condition, with the
+ * position of the error in the text.  The caller holds a lock on the relation.
+ */
+extern Node *authz_condition_parse(Relation relation, const char *text);
+
+/* Canonical text of a tree that authz_condition_parse returned; to be called on the canonical path. */
+extern char *authz_condition_deparse(Relation relation, Node *condition);
+
+/* Attribute numbers (as is) of the row that a condition reads. */
+extern bool authz_condition_reads_row(Node *condition);
+
+/* OIDs of relations its sub-selects read; OIDs of every object that it names, with their schemas. */
+extern List *authz_condition_relations(Node *condition);
+extern List *authz_condition_objects(Node *condition);
+
+/*
+ * Make the sub-selects of a condition ready for planning, in place: rewritten
+ * with the rights of `owner` and, for his own tables, unfiltered.  Returns
+ * whether there are any.
+ */
+extern bool authz_condition_rewrite_subselects(Node *condition, Oid owner);
+
+#endif							/* AUTHZ_CONDITION_H */

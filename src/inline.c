@@ -1,0 +1,243 @@
+/*-------------------------------------------------------------------------
+ * inline.c
+ *	  Planner support function of authz.permits: the call becomes the
+ *	  conditions of the policies that apply to the current identity.
+ *
+ * This is enforcement.  It puts conditions into the plan, never an identity:
+ * attributes stay calls of STABLE accessors, so that another identity with the
+ * same roles may use the plan, and guard.c sees to it that no other does.
+ *
+ * A call that is not replaced (no planner root, as in an index predicate; an
+ * argument that is no column of a table) reaches the executor and raises.
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/sysattr.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/pathnodes.h"
+#include "nodes/supportnodes.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_func.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+
+#include "catalog.h"
+#include "condition.h"
+#include "guard.h"
+#include "policyset.h"
+
+/* Tables whose policies read each other nest planners; deeper than this is a circle. */
+#define MAX_QUERY_LEVEL 64
+
+/* A call that can be replaced. */
+typedef struct PermitsCall
+{
+	AuthzAction action;
+	Var		   *tableoid;		/* the protected table's, in the query at hand */
+	RangeTblEntry *rte;
+} PermitsCall;
+
+/* Find what the call is about; false if it cannot be replaced. */
+static bool
+read_call(SupportRequestSimplify *request, PermitsCall *call)
+{
+	PlannerInfo *root = request->root;
+	Const	   *action;
+	Node	   *arg;
+	Index		up;
+
+	if (root == NULL || list_length(request->fcall->args) != 2)
+		return false;
+	action = linitial(request->fcall->args);
+	arg = lsecond(request->fcall->args);
+	while (IsA(arg, RelabelType))
+		arg = (Node *) ((RelabelType *) arg)->arg;
+	if (!IsA(action, Const) || action->constisnull || action->consttype != TEXTOID ||
+		!IsA(arg, Var) || ((Var *) arg)->varattno != TableOidAttributeNumber)
+		return false;
+
+	call->action = authz_policyset_action(TextDatumGetCString(action->constvalue));
+	call->tableoid = (Var *) arg;
+	for (up = call->tableoid->varlevelsup; up > 0 && root; up--)
+		root = root->parent_root;
+	if (root == NULL || call->tableoid->varno > list_length(root->parse->rtable))
+		return false;
+	call->rte = rt_fetch(call->tableoid->varno, root->parse->rtable);
+	return call->action != AUTHZ_ACTION_NONE && call->rte->rtekind == RTE_RELATION;
+}
+
+/* The columns that the statement sets, as SQL's column privileges see them. */
+static Bitmapset *
+columns_set(const PermitsCall *call)
+{
+	if (call->action == AUTHZ_ACTION_INSERT)
+		return call->rte->insertedCols;
+	return call->rte->updatedCols;
+}
+
+/* permit OR permit ... AND (forbid) IS FALSE ...; without a permit, false. */
+static Node *
+combine(List *rules)
+{
+	List	   *permits = NIL;
+	List	   *terms = NIL;
+	ListCell   *lc;
+
+	foreach(lc, rules)
+	{
+		AuthzRule  *rule = lfirst(lc);
+		BooleanTest *not_forbidden;
+
+		if (rule->effect == AUTHZ_PERMIT)
+		{
+			permits = lappend(permits, rule->condition);
+			continue;
+		}
+		not_forbidden = makeNode(BooleanTest);
+		not_forbidden->arg = (Expr *) rule->condition;
+		not_forbidden->booltesttype = IS_FALSE;
+		not_forbidden->location = -1;
+		terms = lappend(terms, not_forbidden);
+	}
+	if (permits == NIL)
+		return makeBoolConst(false, false);
+
+	terms = lcons(list_length(permits) == 1 ? linitial(permits) :
+				  (void *) makeBoolExpr(OR_EXPR, permits, -1), terms);
+	return list_length(terms) == 1 ? linitial(terms) :
+		(Node *) makeBoolExpr(AND_EXPR, terms, -1);
+}
+
+/* <condition> OR authz.denied(<action>, tableoid), so that a refusal is ours. */
+static Node *
+add_denied(Node *condition, SupportRequestSimplify *request)
+{
+	Oid			types[2] = {TEXTOID, OIDOID};
+	Oid			denied = LookupFuncName(list_make2(makeString("authz"), makeString("denied")),
+										2, types, false);
+	FuncExpr   *call = makeFuncExpr(denied, BOOLOID, copyObject(request->fcall->args),
+									InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+
+	return (Node *) makeBoolExpr(OR_EXPR, list_make2(condition, call), -1);
+}
+
+/*
+ * permits() is PARALLEL SAFE, or every protected query would go serial; so the
+ * planner may have stopped looking.  Tell it what came in its place.
+ */
+static void
+note_parallel_hazard(PlannerGlobal *glob, Node *condition)
+{
+	Query	   *query = makeNode(Query);
+
+	query->commandType = CMD_SELECT;
+	query->jointree = makeFromExpr(NIL, condition);
+	switch (max_parallel_hazard(query))
+	{
+		case PROPARALLEL_SAFE:
+			break;
+		case PROPARALLEL_RESTRICTED:
+			if (glob->maxParallelHazard == PROPARALLEL_SAFE)
+				glob->maxParallelHazard = PROPARALLEL_RESTRICTED;
+			break;
+		default:
+			glob->maxParallelHazard = PROPARALLEL_UNSAFE;
+			glob->parallelModeOK = false;
+			glob->parallelModeNeeded = false;
+			break;
+	}
+}
+
+static Node *
+replace_call(SupportRequestSimplify *request, const PermitsCall *call)
+{
+	PlannerInfo *root = request->root;
+	PlannerGlobal *glob = root->glob;
+	Var		   *tableoid = call->tableoid;
+	const AuthzIdentity *identity;
+	AuthzPolicySet *set;
+	Oid			owner;
+	Node	   *condition;
+
+	/* A statement whose tables were locked earlier in the transaction has accepted nothing yet. */
+	AcceptInvalidationMessages();
+
+	identity = authz_identity_get();
+	authz_guard_mark_plan(root, request->fcall->funcid, identity->signature);
+	glob->relationOids = list_concat_unique_oid(glob->relationOids, authz_catalog_role_tables());
+	glob->dependsOnRole = true;
+
+	set = authz_policyset_get(call->rte->relid);
+	owner = authz_policyset_owner(set);
+	condition = combine(authz_policyset_rules(set, call->action, identity, columns_set(call)));
+
+	ChangeVarNodes(condition, 1, tableoid->varno, 0);
+	if (tableoid->varlevelsup > 0)
+		IncrementVarSublevelsUp(condition, tableoid->varlevelsup, 0);
+	if (authz_condition_rewrite_subselects(condition, owner))
+		root->parse->hasSubLinks = true;
+	if (call->action == AUTHZ_ACTION_INSERT || call->action == AUTHZ_ACTION_UPDATE_CHECK)
+		condition = add_denied(condition, request);
+	condition = eval_const_expressions(root, condition);
+	note_parallel_hazard(glob, condition);
+	return condition;
+}
+
+PG_FUNCTION_INFO_V1(authz_permits_support);
+
+/* permits_support(internal) -> internal: see supportnodes.h */
+Datum
+authz_permits_support(PG_FUNCTION_ARGS)
+{
+	Node	   *node = (Node *) PG_GETARG_POINTER(0);
+	PermitsCall call;
+
+	if (!IsA(node, SupportRequestSimplify) ||
+		!read_call((SupportRequestSimplify *) node, &call))
+		PG_RETURN_POINTER(NULL);
+	if (((SupportRequestSimplify *) node)->root->query_level > MAX_QUERY_LEVEL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("policies of table \"%s\" lead back to it", get_rel_name(call.rte->relid))));
+	PG_RETURN_POINTER(replace_call((SupportRequestSimplify *) node, &call));
+}
+
+PG_FUNCTION_INFO_V1(authz_permits);
+
+/* permits(action text, relation oid) -> boolean: only ever planned away */
+Datum
+authz_permits(PG_FUNCTION_ARGS)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("authz.permits is for row security policies of protected tables"),
+			 errhint("Use authz.permits_row to ask for a decision on a row.")));
+	PG_RETURN_BOOL(false);
+}
+
+PG_FUNCTION_INFO_V1(authz_denied);
+
+/* denied(action text, relation oid) -> boolean: refuses a write that no policy permits */
+Datum
+authz_denied(PG_FUNCTION_ARGS)
+{
+	AuthzAction action = authz_policyset_action(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	char	   *table = get_rel_name(PG_GETARG_OID(1));
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to %s row in table \"%s\"",
+					action == AUTHZ_ACTION_INSERT ? "insert" : "update", table ? table : ""),
+			 errdetail("No policy permits the new row to this identity."),
+			 errhint("authz.identity() shows the identity; the table's policies for the action and its roles decide.")));
+	PG_RETURN_BOOL(false);
+}

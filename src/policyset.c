@@ -1,0 +1,521 @@
+/*-------------------------------------------------------------------------
+ * policyset.c
+ *	  Backend-local cache of the policies of one relation.
+ *
+ * A set holds every policy of its relation; which of them apply is decided
+ * per identity, so that another identity costs a filter and not a load.
+ * Conditions are parsed on first need and kept as trees.
+ *
+ * Invalidation: triggers on authz.policy and authz.protected_table invalidate
+ * the relcache entry of the table (and its children) in the changing
+ * transaction; the callback below marks the set stale and moves a counter.
+ * It frees nothing: authz_policyset_get does, for the set it is asked for.  A
+ * set read while the counter moved is used once and read again next time.
+ * Relations that conditions read are remembered as well: when one of them
+ * changes, every set is stale.
+ *
+ * Combining is not done here but by inline.c (one expression) and evaluate.c
+ * (values): two writings of one rule, which the tests hold against each other.
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rangetypes.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+#include "catalog.h"
+#include "condition.h"
+#include "policyset.h"
+
+/* Columns of authz.policy and authz.protected_table that are read here; see sql/policy.sql, sql/protect.sql. */
+enum
+{
+	POLICY_RELATION = 1,
+	POLICY_NAME,
+	POLICY_EFFECT,
+	POLICY_ACTIONS,
+	POLICY_ROLES,
+	POLICY_CONDITION,
+	POLICY_CHECK_CONDITION,
+	POLICY_COLUMNS,
+	POLICY_VALID_DURING,
+	POLICY_ENABLED
+};
+
+enum
+{
+	PROTECTED_RELATION = 1,
+	PROTECTED_LOGICAL
+};
+
+typedef struct AuthzPolicy
+{
+	char	   *name;
+	AuthzEffect effect;
+	uint32		actions;		/* bit per AuthzAction */
+	int			nroles;
+	char	  **roles;
+	char	   *condition;		/* canonical text */
+	char	   *check_condition;	/* canonical text, or NULL: the condition */
+	Node	   *condition_tree; /* NULL until needed */
+	Node	   *check_tree;
+	bool		has_columns;
+	Bitmapset  *columns;		/* offset by FirstLowInvalidHeapAttributeNumber */
+	RangeType  *valid_during;	/* tstzrange */
+} AuthzPolicy;
+
+struct AuthzPolicySet
+{
+	Oid			relid;			/* hash key */
+	Oid			logical;		/* table whose policies hold, or InvalidOid */
+	Oid			owner;			/* of the logical table */
+	uint64		serial;
+	bool		stale;
+	MemoryContext context;		/* holds everything below */
+	int			npolicies;
+	AuthzPolicy *policies;
+};
+
+typedef struct Reference
+{
+	Oid			relid;
+} Reference;
+
+static HTAB *sets = NULL;
+static HTAB *references = NULL; /* relations that conditions read */
+static uint64 invalidations = 0;
+static uint64 last_serial = 0;
+
+static const char *const action_names[] = {
+	[AUTHZ_ACTION_SELECT] = "select",
+	[AUTHZ_ACTION_INSERT] = "insert",
+	[AUTHZ_ACTION_UPDATE] = "update",
+	[AUTHZ_ACTION_UPDATE_CHECK] = "update_check",
+	[AUTHZ_ACTION_DELETE] = "delete",
+	[AUTHZ_ACTION_TRUNCATE] = "truncate",
+};
+
+AuthzAction
+authz_policyset_action(const char *name)
+{
+	for (int i = AUTHZ_ACTION_SELECT; i < lengthof(action_names); i++)
+	{
+		if (strcmp(name, action_names[i]) == 0)
+			return i;
+	}
+	return AUTHZ_ACTION_NONE;
+}
+
+/* Relcache callback: marks and counts, nothing else. */
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	AuthzPolicySet *set;
+
+	invalidations++;
+	if (sets == NULL)
+		return;
+	if (OidIsValid(relid) && !hash_search(references, &relid, HASH_FIND, NULL))
+	{
+		set = hash_search(sets, &relid, HASH_FIND, NULL);
+		if (set)
+			set->stale = true;
+		return;
+	}
+	hash_seq_init(&status, sets);
+	while ((set = hash_seq_search(&status)) != NULL)
+		set->stale = true;
+}
+
+static void
+make_caches(void)
+{
+	HASHCTL		control = {0};
+
+	control.hcxt = CacheMemoryContext;
+	control.keysize = sizeof(Oid);
+	control.entrysize = sizeof(Reference);
+	references = hash_create("authz policy references", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	control.entrysize = sizeof(AuthzPolicySet);
+	sets = hash_create("authz policy sets", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* A row that no trigger would have let in: somebody went behind them.  Deny loudly. */
+static void
+refuse_policy(Oid relid, const char *name, const char *why)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+			 errmsg("policy \"%s\" on table \"%s\" is not valid, access denied",
+					name ? name : "", get_rel_name(relid)),
+			 errdetail_log("%s", why),
+			 errhint("Correct it with authz.alter_policy or remove it with authz.drop_policy.")));
+}
+
+static uint32
+read_actions(char **names, int n)
+{
+	uint32		actions = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		AuthzAction action = names[i] ? authz_policyset_action(names[i]) : AUTHZ_ACTION_NONE;
+
+		if (action == AUTHZ_ACTION_NONE || action == AUTHZ_ACTION_UPDATE_CHECK)
+			return 0;
+		actions |= 1 << action;
+		if (action == AUTHZ_ACTION_UPDATE)
+			actions |= 1 << AUTHZ_ACTION_UPDATE_CHECK;
+	}
+	return actions;
+}
+
+static void
+read_columns(AuthzPolicySet *set, AuthzPolicy *policy, ArrayType *array)
+{
+	Datum	   *names;
+	bool	   *nulls;
+	int			n;
+
+	policy->has_columns = true;
+	deconstruct_array(array, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR, &names, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		AttrNumber	attribute = nulls[i] ? InvalidAttrNumber :
+			get_attnum(set->relid, NameStr(*DatumGetName(names[i])));
+
+		if (attribute == InvalidAttrNumber)
+			refuse_policy(set->logical, policy->name, "It names a column that does not exist.");
+		policy->columns = bms_add_member(policy->columns, attribute - FirstLowInvalidHeapAttributeNumber);
+	}
+}
+
+/* One row of authz.policy; memory is the current context. */
+static void
+read_policy(AuthzPolicySet *set, AuthzScan *scan, HeapTuple tuple, AuthzPolicy *policy)
+{
+	char	   *effect = authz_catalog_get_text(scan, tuple, POLICY_EFFECT);
+	char	  **actions;
+	int			nactions;
+	bool		isnull;
+	Datum		value;
+
+	memset(policy, 0, sizeof(*policy));
+	policy->name = authz_catalog_get_text(scan, tuple, POLICY_NAME);
+	policy->condition = authz_catalog_get_text(scan, tuple, POLICY_CONDITION);
+	policy->check_condition = authz_catalog_get_text(scan, tuple, POLICY_CHECK_CONDITION);
+	actions = authz_catalog_get_text_array(scan, tuple, POLICY_ACTIONS, &nactions);
+	policy->actions = read_actions(actions, nactions);
+	policy->roles = authz_catalog_get_text_array(scan, tuple, POLICY_ROLES, &policy->nroles);
+
+	if (effect && strcmp(effect, "permit") == 0)
+		policy->effect = AUTHZ_PERMIT;
+	else if (!effect || strcmp(effect, "forbid") != 0)
+		refuse_policy(set->logical, policy->name, "Its effect is neither permit nor forbid.");
+	if (policy->actions == 0 || policy->roles == NULL || policy->condition == NULL)
+		refuse_policy(set->logical, policy->name, "Its actions, roles or condition are missing or unknown.");
+
+	value = authz_catalog_get(scan, tuple, POLICY_COLUMNS, &isnull);
+	if (!isnull)
+		read_columns(set, policy, DatumGetArrayTypeP(value));
+	value = authz_catalog_get(scan, tuple, POLICY_VALID_DURING, &isnull);
+	if (isnull)
+		refuse_policy(set->logical, policy->name, "Its validity is missing.");
+	policy->valid_during = DatumGetRangeTypePCopy(value);
+}
+
+/* The seam: which table's policies hold for a relation. */
+static Oid
+find_logical(Oid relid)
+{
+	AuthzScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	Oid			logical = InvalidOid;
+
+	authz_catalog_oid_key(&key, PROTECTED_RELATION, relid);
+	authz_catalog_begin(&scan, AUTHZ_TABLE_PROTECTED_TABLE, "protected_table_pkey", &key, 1);
+	if ((tuple = authz_catalog_next(&scan)) != NULL)
+	{
+		bool		isnull;
+
+		logical = DatumGetObjectId(authz_catalog_get(&scan, tuple, PROTECTED_LOGICAL, &isnull));
+		if (isnull)
+			logical = InvalidOid;
+	}
+	authz_catalog_end(&scan);
+	return logical;
+}
+
+static void
+read_policies(AuthzPolicySet *set)
+{
+	AuthzScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	int			allocated = 8;
+
+	set->policies = palloc_array(AuthzPolicy, allocated);
+	authz_catalog_oid_key(&key, POLICY_RELATION, set->logical);
+	authz_catalog_begin(&scan, AUTHZ_TABLE_POLICY, "policy_pkey", &key, 1);
+	while ((tuple = authz_catalog_next(&scan)) != NULL)
+	{
+		bool		isnull;
+
+		if (!DatumGetBool(authz_catalog_get(&scan, tuple, POLICY_ENABLED, &isnull)) || isnull)
+			continue;
+		if (set->npolicies == allocated)
+		{
+			allocated *= 2;
+			set->policies = repalloc_array(set->policies, AuthzPolicy, allocated);
+		}
+		read_policy(set, &scan, tuple, &set->policies[set->npolicies++]);
+	}
+	authz_catalog_end(&scan);
+}
+
+/* Read a set into a context of its own below the current one. */
+static void
+load_set(AuthzPolicySet *set)
+{
+	MemoryContext outer;
+
+	set->context = AllocSetContextCreate(CurrentMemoryContext, "authz policy set",
+										 ALLOCSET_SMALL_SIZES);
+	outer = MemoryContextSwitchTo(set->context);
+	set->logical = find_logical(set->relid);
+	if (OidIsValid(set->logical))
+	{
+		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(set->logical));
+
+		if (!HeapTupleIsValid(tuple))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_TABLE),
+					 errmsg("the protected table that \"%s\" belongs to does not exist, access denied",
+							get_rel_name(set->relid))));
+		set->owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
+		read_policies(set);
+	}
+	MemoryContextSwitchTo(outer);
+}
+
+AuthzPolicySet *
+authz_policyset_get(Oid relid)
+{
+	AuthzPolicySet loaded = {.relid = relid};
+	AuthzPolicySet *set;
+	uint64		before;
+	bool		found;
+
+	if (sets == NULL)
+		make_caches();
+	set = hash_search(sets, &relid, HASH_FIND, NULL);
+	if (set && !set->stale)
+		return set;
+
+	before = invalidations;
+	load_set(&loaded);
+	loaded.serial = ++last_serial;
+	loaded.stale = before != invalidations;
+
+	set = hash_search(sets, &relid, HASH_ENTER, &found);
+	if (found)
+		MemoryContextDelete(set->context);
+	*set = loaded;
+	MemoryContextSetParent(set->context, CacheMemoryContext);
+	return set;
+}
+
+bool
+authz_policyset_is_protected(const AuthzPolicySet *set)
+{
+	return OidIsValid(set->logical);
+}
+
+Oid
+authz_policyset_owner(const AuthzPolicySet *set)
+{
+	return set->owner;
+}
+
+uint64
+authz_policyset_serial(const AuthzPolicySet *set)
+{
+	return set->serial;
+}
+
+/* Parse canonical text over the set's relation; what cannot be read is refused under the policy's name. */
+static Node *
+parse_condition(AuthzPolicySet *set, AuthzPolicy *policy, const char *text)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Relation	relation = table_open(set->relid, AccessShareLock);
+	int			level = authz_condition_enter_path();
+	Node	   *condition = NULL;
+
+	PG_TRY();
+	{
+		condition = authz_condition_parse(relation, text);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+			error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
+			error->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
+			PG_RE_THROW();
+		FlushErrorState();
+		refuse_policy(set->logical, policy->name, error->message);
+	}
+	PG_END_TRY();
+
+	authz_condition_leave_path(level);
+	table_close(relation, AccessShareLock);
+	return condition;
+}
+
+static void
+remember_references(Node *condition)
+{
+	ListCell   *lc;
+
+	foreach(lc, authz_condition_relations(condition))
+	{
+		Oid			relid = lfirst_oid(lc);
+
+		hash_search(references, &relid, HASH_ENTER, NULL);
+	}
+}
+
+/* A copy of the tree of one of a policy's conditions. */
+static Node *
+get_condition(AuthzPolicySet *set, AuthzPolicy *policy, bool check)
+{
+	Node	  **kept = check ? &policy->check_tree : &policy->condition_tree;
+	Node	   *condition;
+	uint64		before = invalidations;
+
+	if (*kept)
+		return copyObject(*kept);
+
+	condition = parse_condition(set, policy, check ? policy->check_condition : policy->condition);
+	if (before == invalidations)
+	{
+		MemoryContext outer = MemoryContextSwitchTo(set->context);
+
+		remember_references(condition);
+		*kept = copyObject(condition);
+		MemoryContextSwitchTo(outer);
+	}
+	return condition;
+}
+
+/* statement_timestamp() <@ valid_during; NULL if that always holds from now on. */
+static Node *
+make_validity_test(const AuthzPolicy *policy, TimestampTz now, bool *ended)
+{
+	TypeCacheEntry *type = lookup_type_cache(TSTZRANGEOID, TYPECACHE_RANGE_INFO);
+	RangeBound	lower,
+				upper;
+	bool		empty;
+	Expr	   *range;
+	Expr	   *clock;
+
+	range_deserialize(type, policy->valid_during, &lower, &upper, &empty);
+	*ended = empty || (!upper.infinite && DatumGetTimestampTz(upper.val) < now);
+	if (*ended || (upper.infinite && (lower.infinite || DatumGetTimestampTz(lower.val) < now)))
+		return NULL;
+
+	range = (Expr *) makeConst(TSTZRANGEOID, -1, InvalidOid, -1,
+							   RangeTypePGetDatum(policy->valid_during), false, false);
+	clock = (Expr *) makeFuncExpr(F_STATEMENT_TIMESTAMP, TIMESTAMPTZOID, NIL, InvalidOid, InvalidOid,
+								  COERCE_EXPLICIT_CALL);
+	return (Node *) makeFuncExpr(F_ELEM_CONTAINED_BY_RANGE, BOOLOID,
+								 list_make2(clock, copyObject(range)), InvalidOid, InvalidOid,
+								 COERCE_EXPLICIT_CALL);
+}
+
+/* A permit with columns needs all that are set to be among them; a forbid, any. */
+static bool
+columns_apply(const AuthzPolicy *policy, AuthzAction action, const Bitmapset *columns)
+{
+	if (!policy->has_columns)
+		return true;
+	if (action != AUTHZ_ACTION_INSERT && action != AUTHZ_ACTION_UPDATE && action != AUTHZ_ACTION_UPDATE_CHECK)
+		return true;
+	if (policy->effect == AUTHZ_PERMIT)
+		return bms_is_subset(columns, policy->columns);
+	return bms_overlap(columns, policy->columns);
+}
+
+static bool
+roles_apply(const AuthzPolicy *policy, const AuthzIdentity *identity)
+{
+	for (int i = 0; i < policy->nroles; i++)
+	{
+		if (policy->roles[i] && authz_identity_has_role(identity, policy->roles[i]))
+			return true;
+	}
+	return false;
+}
+
+List *
+authz_policyset_rules(AuthzPolicySet *set, AuthzAction action,
+					  const AuthzIdentity *identity, const Bitmapset *columns)
+{
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+	bool		checks = action == AUTHZ_ACTION_INSERT || action == AUTHZ_ACTION_UPDATE_CHECK;
+	List	   *rules = NIL;
+
+	for (int i = 0; i < set->npolicies; i++)
+	{
+		AuthzPolicy *policy = &set->policies[i];
+		AuthzRule  *rule;
+		Node	   *validity;
+		bool		ended;
+
+		if (!(policy->actions & (1 << action)) ||
+			!roles_apply(policy, identity) || !columns_apply(policy, action, columns))
+			continue;
+		validity = make_validity_test(policy, now, &ended);
+		if (ended)
+			continue;
+
+		rule = palloc0_object(AuthzRule);
+		rule->effect = policy->effect;
+		rule->condition = get_condition(set, policy, checks && policy->check_condition);
+		if (validity)
+			rule->condition = (Node *) makeBoolExpr(AND_EXPR, list_make2(validity, rule->condition), -1);
+		rules = lappend(rules, rule);
+	}
+	return rules;
+}
+
+void
+authz_policyset_init(void)
+{
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+}

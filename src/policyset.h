@@ -1,0 +1,75 @@
+/*-------------------------------------------------------------------------
+ * policyset.h
+ *	  The policies of one relation, and those of them that apply to an
+ *	  identity and an action.
+ *-------------------------------------------------------------------------
+ */
+#ifndef AUTHZ_POLICYSET_H
+#define AUTHZ_POLICYSET_H
+
+#include "compat.h"
+#include "nodes/bitmapset.h"
+#include "nodes/pg_list.h"
+#include "nodes/primnodes.h"
+
+#include "identity.h"
+
+/* Zero is no action: nothing permits it. */
+typedef enum AuthzAction
+{
+	AUTHZ_ACTION_NONE = 0,
+	AUTHZ_ACTION_SELECT,
+	AUTHZ_ACTION_INSERT,
+	AUTHZ_ACTION_UPDATE,		/* the old row of an UPDATE */
+	AUTHZ_ACTION_UPDATE_CHECK,	/* the new row of an UPDATE */
+	AUTHZ_ACTION_DELETE,
+	AUTHZ_ACTION_TRUNCATE		/* no row */
+} AuthzAction;
+
+/* Zero denies. */
+typedef enum AuthzEffect
+{
+	AUTHZ_FORBID = 0,
+	AUTHZ_PERMIT
+} AuthzEffect;
+
+typedef struct AuthzPolicySet AuthzPolicySet;
+
+/* One policy that applies: a copy for the caller. */
+typedef struct AuthzRule
+{
+	AuthzEffect effect;
+	Node	   *condition;		/* Vars of varno 1; validity in time is part of it; sub-selects not rewritten */
+} AuthzRule;
+
+/* AUTHZ_ACTION_NONE if there is no such action. */
+extern AuthzAction authz_policyset_action(const char *name);
+
+/*
+ * The set of a relation, or of the protected table that it is a partition or
+ * child of.  Valid until the next call.  A relation without policies has an
+ * empty set, which permits nothing.
+ */
+extern AuthzPolicySet *authz_policyset_get(Oid relid);
+
+/* Is the relation protected, itself or as somebody's child? */
+extern bool authz_policyset_is_protected(const AuthzPolicySet *set);
+
+/* Owner of the table whose policies hold: sub-selects run with his rights. */
+extern Oid	authz_policyset_owner(const AuthzPolicySet *set);
+
+/* Changes whenever the set was read anew. */
+extern uint64 authz_policyset_serial(const AuthzPolicySet *set);
+
+/*
+ * List of AuthzRule * that apply to an identity and an action.  `columns` are
+ * the columns that the statement sets, offset by
+ * FirstLowInvalidHeapAttributeNumber as in a range table entry.  Raises if a
+ * policy that applies cannot be read (an invalid one denies, loudly).
+ */
+extern List *authz_policyset_rules(AuthzPolicySet *set, AuthzAction action,
+								   const AuthzIdentity *identity, const Bitmapset *columns);
+
+extern void authz_policyset_init(void);
+
+#endif							/* AUTHZ_POLICYSET_H */

@@ -73,9 +73,15 @@ BEGIN
 		AND (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
 		RETURN NEW;
 	END IF;
+	SELECT a INTO unknown FROM unnest(NEW.actions) a
+		WHERE a NOT IN ('select', 'insert', 'update', 'delete', 'truncate');
+	IF FOUND THEN
+		RAISE EXCEPTION 'unknown action "%"', unknown
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Actions are select, insert, update, delete and truncate.';
+	END IF;
 	SELECT r INTO unknown FROM unnest(NEW.roles) r
 		WHERE r NOT IN ('*', 'anonymous') AND NOT EXISTS (SELECT FROM authz.role x WHERE x.name = r COLLATE "C");
-	IF unknown IS NOT NULL THEN
+	IF FOUND THEN
 		RAISE EXCEPTION 'role "%" does not exist', unknown
 			USING ERRCODE = 'undefined_object', HINT = 'Create it with authz.create_role.';
 	END IF;

@@ -56,6 +56,7 @@ static ProcessUtility_hook_type prev_process_utility = NULL;
 
 static int	open_count = 0;
 static uint32 permits_hash = 0; /* of authz.permits in PROCOID; 0 until something was planned */
+static uint64 planned_signature = 0;	/* of the plans that are not stale */
 static List *held_cursors = NIL;	/* of HeldCursor *, in TopMemoryContext */
 
 int
@@ -83,6 +84,7 @@ authz_guard_mark_plan(PlannerInfo *root, Oid function, uint64 signature)
 	ListCell   *lc;
 	PlanInvalItem *previous = NULL;
 
+	planned_signature = signature;
 	permits_hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
 	foreach(lc, glob->invalItems)
 	{
@@ -180,7 +182,9 @@ authz_guard_identity_changed(void)
 {
 	ListCell   *lc;
 
-	mark_plans_stale();
+	/* Another subject with the same roles and scopes keeps the plans. */
+	if (authz_identity_assigned_signature() != planned_signature)
+		mark_plans_stale();
 	foreach(lc, held_cursors)
 	{
 		HeldCursor *cursor = lfirst(lc);

@@ -112,6 +112,8 @@ BEGIN
 	-- What was about a dropped table or schema goes with it.
 	DELETE FROM authz.policy p WHERE p.relation = ANY (tables);
 	DELETE FROM authz.protected_table t WHERE t.relation = ANY (tables);
+	-- A table that outlives the parent whose policies held has none now, and stays closed.
+	UPDATE authz.protected_table t SET logical = t.relation WHERE t.logical = ANY (tables);
 	DELETE FROM authz.protected_schema s WHERE s.schema = ANY (dropped);
 	PERFORM authz.check_policies(dropped);
 	PERFORM authz.check_protection();

@@ -73,6 +73,9 @@ BEGIN
 		AND (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
 		RETURN NEW;
 	END IF;
+	IF TG_OP = 'INSERT' AND EXISTS (SELECT FROM authz.policy p WHERE p.relation = NEW.relation AND p.name = NEW.name) THEN
+		RAISE EXCEPTION 'policy "%" for table "%" already exists', NEW.name, NEW.relation USING ERRCODE = 'duplicate_object';
+	END IF;
 	SELECT a INTO unknown FROM unnest(NEW.actions) a
 		WHERE a NOT IN ('select', 'insert', 'update', 'delete', 'truncate');
 	IF FOUND THEN
@@ -106,6 +109,8 @@ CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON authz.policy
 	FOR EACH ROW EXECUTE FUNCTION authz.table_changed();
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON authz.policy
 	FOR EACH STATEMENT EXECUTE FUNCTION authz.refuse_truncate();
+-- Also where rows come by logical replication.
+ALTER TABLE authz.policy ENABLE ALWAYS TRIGGER changed;
 
 CREATE TRIGGER record AFTER INSERT OR UPDATE OR DELETE ON authz.role
 	FOR EACH ROW EXECUTE FUNCTION authz.record_change('role', 'name');
@@ -218,7 +223,7 @@ COMMENT ON FUNCTION authz.disable_policy(text, regclass) IS 'keep a policy but d
 
 REVOKE ALL ON FUNCTION
 	authz.require_owner(), authz.canonicalise_policy(), authz.table_changed(), authz.number_policy(),
-	authz.check_condition(regclass, text),
+	authz.check_condition(regclass, text), authz.permits_support(internal),
 	authz.require_policy(text, regclass),
 	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
 	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),

@@ -43,6 +43,7 @@ CREATE TRIGGER begin BEFORE INSERT ON authz.protected_table
 	FOR EACH ROW EXECUTE FUNCTION authz.begin_protection();
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON authz.protected_table
 	FOR EACH ROW EXECUTE FUNCTION authz.table_changed();
+ALTER TABLE authz.protected_table ENABLE ALWAYS TRIGGER changed;
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON authz.protected_table
 	FOR EACH STATEMENT EXECUTE FUNCTION authz.refuse_truncate();
 
@@ -91,6 +92,10 @@ BEGIN
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				DETAIL = 'It would permit what no authz policy does.',
 				HINT = 'Drop it, or make it AS RESTRICTIVE, then protect the table.';
+	END IF;
+	IF EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND c.relrowsecurity AND c.relforcerowsecurity)
+		AND authz.native_policy_problem(relation) IS NULL THEN
+		RETURN;
 	END IF;
 	EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', relation);
 	FOR command IN
@@ -216,6 +221,15 @@ BEGIN
 		RAISE EXCEPTION 'schema of table % is protected', relation
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call authz.unprotect_schema first.';
 	END IF;
+	-- What was detached from it meanwhile stays closed, on its own.
+	FOR part IN
+		UPDATE authz.protected_table t SET logical = t.relation
+		WHERE t.logical = unprotect.relation AND t.relation <> t.logical
+			AND t.relation NOT IN (SELECT d FROM authz.descendants(unprotect.relation) d)
+		RETURNING t.*
+	LOOP
+		RAISE NOTICE 'table %, which was detached, stays protected', part.relation;
+	END LOOP;
 	-- All rows first: the event trigger protects the children of what is protected.
 	WITH gone AS (DELETE FROM authz.protected_table t WHERE t.logical = unprotect.relation RETURNING t)
 		SELECT array_agg(gone.t) INTO removed FROM gone;

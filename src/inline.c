@@ -117,17 +117,20 @@ combine(List *rules)
 		(Node *) makeBoolExpr(AND_EXPR, terms, -1);
 }
 
-/* <condition> OR authz.denied(<action>, tableoid), so that a refusal is ours. */
+/* <condition> OR authz.denied(<action>, <table>), so that a refusal is ours. */
 static Node *
-add_denied(Node *condition, SupportRequestSimplify *request)
+add_denied(Node *condition, SupportRequestSimplify *request, const PermitsCall *call)
 {
 	Oid			types[2] = {TEXTOID, OIDOID};
 	Oid			denied = LookupFuncName(list_make2(makeString("authz"), makeString("denied")),
 										2, types, false);
-	FuncExpr   *call = makeFuncExpr(denied, BOOLOID, copyObject(request->fcall->args),
-									InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+	Const	   *table = makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
+								  ObjectIdGetDatum(call->rte->relid), false, true);
+	List	   *args = list_make2(copyObject(linitial(request->fcall->args)), table);
+	FuncExpr   *refusal = makeFuncExpr(denied, BOOLOID, args, InvalidOid, InvalidOid,
+									   COERCE_EXPLICIT_CALL);
 
-	return (Node *) makeBoolExpr(OR_EXPR, list_make2(condition, call), -1);
+	return (Node *) makeBoolExpr(OR_EXPR, list_make2(condition, refusal), -1);
 }
 
 /*
@@ -186,7 +189,7 @@ replace_call(SupportRequestSimplify *request, const PermitsCall *call)
 	if (authz_condition_rewrite_subselects(condition, owner))
 		root->parse->hasSubLinks = true;
 	if (call->action == AUTHZ_ACTION_INSERT || call->action == AUTHZ_ACTION_UPDATE_CHECK)
-		condition = add_denied(condition, request);
+		condition = add_denied(condition, request, call);
 	condition = eval_const_expressions(root, condition);
 	note_parallel_hazard(glob, condition);
 	return condition;

@@ -165,12 +165,30 @@ count_open(EState *estate)
 	open_count++;
 }
 
+/* The portal, if it is still there. */
+static Portal
+find_portal(const HeldCursor *cursor)
+{
+	Portal		portal = GetPortalByName(cursor->name);
+
+	return PortalIsValid(portal) && portal->creation_time == cursor->created ? portal : NULL;
+}
+
 static void
 remember_held_cursor(Portal portal)
 {
 	MemoryContext outer = MemoryContextSwitchTo(TopMemoryContext);
 	HeldCursor *cursor = palloc0_object(HeldCursor);
+	ListCell   *lc;
 
+	foreach(lc, held_cursors)
+	{
+		if (find_portal(lfirst(lc)) == NULL)
+		{
+			pfree(lfirst(lc));
+			held_cursors = foreach_delete_current(held_cursors, lc);
+		}
+	}
 	strlcpy(cursor->name, portal->name, NAMEDATALEN);
 	cursor->created = portal->creation_time;
 	held_cursors = lappend(held_cursors, cursor);
@@ -187,11 +205,9 @@ authz_guard_identity_changed(void)
 		mark_plans_stale();
 	foreach(lc, held_cursors)
 	{
-		HeldCursor *cursor = lfirst(lc);
-		Portal		portal = GetPortalByName(cursor->name);
+		Portal		portal = find_portal(lfirst(lc));
 
-		if (PortalIsValid(portal) && portal->creation_time == cursor->created &&
-			portal->status == PORTAL_READY)
+		if (portal && portal->status == PORTAL_READY)
 			portal->status = PORTAL_FAILED;
 	}
 	list_free_deep(held_cursors);

@@ -291,9 +291,11 @@ BEGIN
 		END IF;
 		key_ids := key_ids || key_id;
 		-- The validity range of a known key stays: what was ended here is not revived there.
-		INSERT INTO authz.key AS k VALUES (set_jwks.issuer, key_id, authz.jwk_algorithm(jwk), jwk::text)
-		ON CONFLICT ON CONSTRAINT key_pkey
-		DO UPDATE SET algorithm = excluded.algorithm, key = excluded.key;
+		UPDATE authz.key AS k SET algorithm = authz.jwk_algorithm(jwk), key = jwk::text
+		WHERE k.issuer = set_jwks.issuer AND k.kid = key_id;
+		IF NOT FOUND THEN
+			INSERT INTO authz.key VALUES (set_jwks.issuer, key_id, authz.jwk_algorithm(jwk), jwk::text);
+		END IF;
 	END LOOP;
 	DELETE FROM authz.key AS k WHERE k.issuer = set_jwks.issuer AND k.kid <> ALL (key_ids);
 END

@@ -287,7 +287,7 @@ REVOKE ALL ON FUNCTION authz.guard_truncate(), authz.begin_protection(), authz.n
 	authz.descendants(regclass), authz.protect_as(regclass, regclass), authz.protect(regclass),
 	authz.remove_protection(authz.protected_table), authz.unprotect(regclass),
 	authz.protect_schema(regnamespace), authz.unprotect_schema(regnamespace) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION authz.guard_truncate(), authz.install_protection(regclass),
+GRANT EXECUTE ON FUNCTION authz.guard_truncate(), authz.native_policy_problem(oid), authz.install_protection(regclass),
 	authz.descendants(regclass), authz.protect_as(regclass, regclass), authz.protect(regclass),
 	authz.remove_protection(authz.protected_table), authz.unprotect(regclass),
 	authz.protect_schema(regnamespace), authz.unprotect_schema(regnamespace) TO authz_admin;

@@ -171,7 +171,7 @@ BEGIN
 	PERFORM authz.require_role(drop_role.name);
 	SELECT string_agg(u.what, E'\n') INTO uses
 	FROM (
-		SELECT format('%s grants of the role', count(*))
+		SELECT format('grants of it: %s', count(*))
 		FROM authz.role_grant AS g WHERE g.role = drop_role.name HAVING count(*) > 0
 		UNION ALL
 		SELECT format('inherited by role "%s"', i.role)

@@ -159,7 +159,9 @@ BEGIN
 		VALUES (protect_as.relation, protect_as.logical, before.relrowsecurity, before.relforcerowsecurity)
 		ON CONFLICT ON CONSTRAINT protected_table_pkey DO UPDATE
 			SET logical = CASE WHEN excluded.relation = excluded.logical THEN excluded.logical ELSE t.logical END,
-				complete = false;
+				-- What is to be repaired may be touched.
+				complete = t.complete AND before.relrowsecurity AND before.relforcerowsecurity
+					AND authz.native_policy_problem(t.relation) IS NULL;
 	PERFORM authz.install_protection(relation);
 END
 $$;

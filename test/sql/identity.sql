@@ -1,0 +1,459 @@
+-- The current identity: the setting and its scope, failure, ways in, accessors.
+\set SHOW_CONTEXT never
+LOAD 'authz';
+\getenv srcdir PG_ABS_SRCDIR
+\set include :srcdir '/test/sql/include/token.sql'
+\set ECHO none
+\i :include
+\set ECHO all
+\set me :USER
+SELECT authz.create_issuer('https://idp.example', '{api}', attributes => '{"tenant": "app.tenant"}');
+SELECT authz.add_key('https://idp.example', 'k1', 'HS256', pg_temp.secret());
+SELECT pg_temp.token('{"sub":"alice"}') AS alice, pg_temp.token('{"sub":"bob"}') AS bob \gset
+\set ECHO none
+CREATE TEMP TABLE person AS SELECT :'alice' AS alice, :'bob' AS bob;
+\set ECHO all
+CREATE ROLE regress_authz_user;
+CREATE ROLE regress_authz_trusted;
+
+-- Nobody.
+SELECT authz.subject(), authz.issuer(), authz.token_id(), authz.has_role('*') AS anyone, authz.has_role('anonymous') AS nobody,
+	authz.has_scope('x') AS scope, authz.attr('x');
+SELECT authz.identity();
+
+-- The setting shows its value to nobody.
+SELECT set_config('authz.token', alice, false) FROM person;
+SHOW authz.token;
+SELECT current_setting('authz.token');
+SELECT name, setting FROM pg_settings WHERE name = 'authz.token';
+SELECT name, setting FROM pg_show_all_settings() WHERE setting LIKE 'eyJ%';
+
+-- Scope: transaction, savepoint, session.
+RESET authz.token;
+BEGIN;
+SELECT set_config('authz.token', alice, true) FROM person;
+SELECT authz.subject();
+SAVEPOINT s;
+SELECT set_config('authz.token', bob, true) FROM person;
+SELECT authz.subject();
+ROLLBACK TO s;
+SELECT authz.subject();
+SAVEPOINT s;
+SELECT set_config('authz.token', bob, true) FROM person;
+RELEASE s;
+SELECT authz.subject();
+COMMIT;
+SELECT authz.subject();
+BEGIN;
+SELECT set_config('authz.token', alice, false) FROM person;
+ROLLBACK;
+SELECT authz.subject();
+BEGIN;
+SELECT set_config('authz.token', alice, false) FROM person;
+SELECT set_config('authz.token', bob, true) FROM person;
+SELECT authz.subject();
+COMMIT;
+SELECT authz.subject();
+
+-- Giving it up: RESET, empty, null, default, RESET ALL, logout (DISCARD ALL: below).
+RESET authz.token;
+SELECT authz.subject();
+SELECT pg_temp.verdict(alice) FROM person;
+SET authz.token = '';
+SELECT authz.subject();
+SELECT pg_temp.verdict(alice) FROM person;
+SELECT set_config('authz.token', NULL, false);
+SELECT authz.subject();
+SELECT pg_temp.verdict(alice) FROM person;
+SET authz.token TO DEFAULT;
+SELECT authz.subject();
+SELECT pg_temp.verdict(alice) FROM person;
+RESET ALL;
+SELECT authz.subject();
+SELECT pg_temp.verdict(alice) FROM person;
+SELECT authz.logout();
+SELECT authz.subject();
+
+-- A failed SET closes everything until a successful one.
+SELECT pg_temp.verdict(alice) FROM person;
+SET authz.token = 'rubbish';
+SELECT authz.subject();
+SELECT authz.issuer();
+SELECT authz.token_id();
+SELECT authz.has_role('*');
+SELECT authz.has_role('anonymous');
+SELECT authz.has_scope('x');
+SELECT authz.attr('x');
+SELECT authz.attr_bigint('x');
+SELECT authz.identity();
+SELECT set_config('authz.token', bob, false) FROM person;
+SELECT authz.subject();
+
+-- In a transaction: neither ROLLBACK TO nor ROLLBACK nor COMMIT opens it again.
+BEGIN;
+SAVEPOINT s;
+SET LOCAL authz.token = 'rubbish';
+ROLLBACK TO s;
+SELECT authz.subject();
+ROLLBACK;
+SELECT authz.subject();
+BEGIN;
+COMMIT;
+SELECT authz.subject();
+RESET authz.token;
+SELECT authz.subject(), authz.has_role('anonymous') AS nobody;
+
+-- In a function that catches the error.
+SELECT pg_temp.verdict(alice) FROM person;
+DO $$
+BEGIN
+	BEGIN
+		PERFORM set_config('authz.token', 'rubbish', true);
+	EXCEPTION WHEN OTHERS THEN
+		RAISE NOTICE 'caught: %', SQLERRM;
+	END;
+	RAISE NOTICE 'still %', authz.subject();
+END
+$$;
+SELECT authz.subject();
+SELECT set_config('authz.token', alice, false) FROM person;
+-- A transaction-local success counts, and outlives its transaction as such.
+SET authz.token = 'rubbish';
+BEGIN;
+SELECT set_config('authz.token', bob, true) FROM person;
+SELECT authz.subject();
+COMMIT;
+SELECT authz.subject();
+
+-- RESET ALL, logout and setting null forget a failure, also when there was no token before.
+RESET authz.token;
+SET authz.token = 'rubbish';
+RESET ALL;
+SELECT authz.subject(), authz.has_role('anonymous') AS nobody;
+SET authz.token = 'rubbish';
+SELECT authz.subject();
+SELECT authz.logout();
+SELECT authz.subject();
+SET authz.token = 'rubbish';
+SELECT set_config('authz.token', NULL, true);
+SELECT authz.subject();
+
+-- Nobody but the session sets it.
+ALTER ROLE regress_authz_user SET authz.token = 'rubbish';
+ALTER ROLE regress_authz_user SET authz.token = '';
+SELECT pg_temp.attempt(format('ALTER DATABASE %I SET authz.token = %L', current_database(), alice)) FROM person;
+SELECT pg_temp.attempt(format('CREATE FUNCTION pg_temp.f() RETURNS text LANGUAGE sql SET authz.token = %L RETURN authz.subject()', alice)) FROM person;
+SELECT pg_temp.attempt($$CREATE FUNCTION pg_temp.f() RETURNS text LANGUAGE sql SET authz.token FROM CURRENT RETURN authz.subject()$$);
+ALTER SYSTEM SET authz.token = 'rubbish';
+SET authz.tokens = 'x';
+SET authz.no_such_parameter = 'x';
+
+-- Sizes are the administrator's.
+SET ROLE regress_authz_user;
+SET authz.token_max_size = '1MB';
+SET authz.identity_cache_size = 1;
+RESET ROLE;
+
+-- login and logout.
+BEGIN;
+SELECT authz.login(alice) FROM person;
+SELECT authz.subject();
+SELECT authz.logout();
+SELECT authz.subject(), authz.has_role('anonymous') AS nobody;
+COMMIT;
+SELECT authz.subject();
+SELECT authz.login(alice, is_local => false) FROM person;
+SELECT authz.subject();
+SELECT authz.login(bob) FROM person;
+SELECT authz.subject();
+SELECT authz.login(NULL);
+SELECT authz.subject();
+SELECT authz.login(alice, is_local => false) FROM person;
+SELECT authz.login('');
+SELECT authz.subject();
+SELECT authz.login(alice, is_local => false) FROM person;
+SELECT authz.login('rubbish', false);
+SELECT authz.subject();
+SELECT authz.login(alice, NULL) FROM person;
+SELECT authz.logout();
+SELECT authz.subject();
+
+-- assume: for whom it was granted to.
+SELECT authz.create_role('regress_reader');
+SET ROLE regress_authz_user;
+SELECT authz.assume('carol', '{}');
+RESET ROLE;
+SET ROLE authz_admin;
+GRANT EXECUTE ON FUNCTION authz.assume(text, text[], jsonb, interval, boolean) TO regress_authz_trusted;
+RESET ROLE;
+SET ROLE regress_authz_trusted;
+SELECT authz.assume('carol', '{regress_reader}', '{"tenant": 7, "label": "blue \"é\""}');
+SELECT authz.subject(), authz.issuer(), authz.has_role('regress_reader') AS reader, authz.attr_bigint('tenant') AS tenant, authz.attr('label') AS label;
+SELECT authz.identity() - 'token_id' - 'issued_at' - 'expires_at' AS identity;
+SELECT authz.token_id() ~ '^[0-9a-f-]{36}$' AS token_id;
+RESET ROLE;
+SELECT authz.subject();
+BEGIN;
+SELECT authz.assume('dan', '{}', is_local => true);
+SELECT authz.subject();
+COMMIT;
+SELECT authz.subject();
+SELECT pg_temp.attempt($$SELECT authz.assume('erin', '{}', ttl => '1 day')$$);
+SELECT (authz.identity() ->> 'expires_at')::timestamptz - now() BETWEEN '23:59:50' AND '24:00:02' AS a_day;
+SELECT authz.assume('frank', '{}', ttl => '1 s');
+SELECT pg_sleep(2.1);
+SELECT authz.subject();
+SELECT arguments, pg_temp.attempt(format('SELECT authz.assume(%s)', arguments)) FROM (VALUES
+	($$'', '{}'$$),
+	($$NULL, '{}'$$),
+	($$repeat('s', 1025), '{}'$$),
+	($$'carol', NULL$$),
+	($$'carol', '{regress_nobody}'$$),
+	($$'carol', '{NULL}'$$),
+	($$'carol', '{*}'$$),
+	($$'carol', '{anonymous}'$$),
+	($$'carol', '{}', '[]'$$),
+	($$'carol', '{}', NULL$$),
+	($$'carol', '{}', jsonb_build_object('a', repeat('x', 20000))$$),
+	($$'carol', '{}', ttl => '0 s'$$),
+	($$'carol', '{}', ttl => '-1 s'$$),
+	($$'carol', '{}', ttl => '1 day 1 s'$$),
+	($$'carol', '{}', ttl => '1 month -30 days'$$),
+	($$'carol', '{}', ttl => NULL$$),
+	($$'carol', '{}', is_local => NULL$$)
+) AS a (arguments);
+SELECT authz.subject();
+SELECT authz.logout();
+
+-- The internal issuer's tokens are no better than others': a mapped "*" is its doing only.
+SELECT pg_temp.verdict(pg_temp.token('{"attributes": {"tenant": 1}, "tenant": 2, "app": {"tenant": 3}}'));
+SELECT authz.attr_bigint('tenant') AS tenant, authz.attr('attributes') AS unmapped;
+
+-- A mapped login, while no token is set.
+SELECT authz.grant_role('erin', 'regress_reader');
+SELECT authz.create_role('regress_other');
+SELECT authz.grant_role('erin', 'regress_other', issuer => 'https://idp.example');
+SELECT authz.map_login('regress_authz_user', 'erin');
+SET SESSION AUTHORIZATION regress_authz_user;
+SELECT authz.subject();
+RESET authz.token;
+SELECT authz.subject(), authz.issuer(), authz.has_role('*') AS anyone, authz.has_role('anonymous') AS nobody,
+	authz.has_role('regress_reader') AS reader, authz.has_role('regress_other') AS other;
+SELECT authz.identity();
+SELECT set_config('authz.token', 'rubbish', false);
+SELECT authz.subject();
+RESET authz.token;
+SELECT authz.subject();
+RESET SESSION AUTHORIZATION;
+SELECT authz.subject();
+SET ROLE regress_authz_user;
+SELECT authz.subject();
+RESET ROLE;
+ALTER ROLE regress_authz_user RENAME TO regress_authz_renamed;
+SET SESSION AUTHORIZATION regress_authz_renamed;
+SELECT authz.subject();
+RESET SESSION AUTHORIZATION;
+ALTER ROLE regress_authz_renamed RENAME TO regress_authz_user;
+SET SESSION AUTHORIZATION regress_authz_user;
+SELECT authz.subject();
+RESET SESSION AUTHORIZATION;
+SELECT authz.map_login('regress_authz_user', 'frank');
+SET SESSION AUTHORIZATION regress_authz_user;
+SELECT authz.subject(), authz.has_role('regress_reader') AS reader;
+RESET SESSION AUTHORIZATION;
+SELECT authz.unmap_login('regress_authz_user');
+SELECT authz.unmap_login('regress_authz_user');
+SELECT authz.map_login('regress_authz_nobody', 'frank');
+SELECT pg_temp.attempt($$SELECT authz.map_login('regress_authz_user', '')$$);
+SET SESSION AUTHORIZATION regress_authz_user;
+SELECT authz.subject();
+RESET SESSION AUTHORIZATION;
+SET ROLE regress_authz_user;
+SELECT statement, pg_temp.attempt(statement) FROM (VALUES
+	($$SELECT authz.map_login('regress_authz_user', 'erin')$$),
+	($$SELECT authz.unmap_login('regress_authz_user')$$),
+	($$SELECT FROM authz.login_map$$),
+	($$SELECT authz.subject(), authz.identity(), authz.logout()$$)
+) AS s (statement);
+RESET ROLE;
+
+-- Where in the claims roles, scopes, subject and attributes are.
+SELECT authz.alter_issuer('https://idp.example', roles_claim => 'realm.access.roles', scopes_claim => 'https://x.example/scopes',
+	subject_claim => 'user.name', attributes => '{"tenant": "app.tenant", "whole": "app", "deep": "a.b.c", "url": "https://x.example/y"}');
+SELECT pg_temp.verdict(pg_temp.token('{"user": {"name": "gina"}, "realm": {"access": {"roles": ["regress_reader", "regress_nobody", "*", "anonymous"]}},
+	"https://x.example/scopes": "b a  b", "https://x.example/y": "yes", "app": {"tenant": 7}, "a": {"b": 1}, "roles": ["regress_other"]}'));
+SELECT authz.identity() - 'expires_at' AS identity;
+SELECT authz.has_scope('a') AS a, authz.has_scope('b') AS b, authz.has_scope('a b') AS both, authz.has_scope('') AS empty,
+	authz.has_role('regress_nobody') AS unknown, authz.has_role('regress_rea') AS prefix, authz.has_role('regress_readers') AS longer;
+-- A whole name comes before a path.
+SELECT pg_temp.verdict(pg_temp.token('{"user.name": "holly", "user": {"name": "gina"}}'));
+SELECT pg_temp.verdict(pg_temp.token('{"user": "gina"}'));
+SELECT pg_temp.verdict(pg_temp.token('{"user": ["gina"]}'));
+SELECT pg_temp.verdict(pg_temp.token('{"user": {"name": "gina"}, "realm": {"access": {"roles": {"regress_reader": true}}}}'));
+SELECT authz.alter_issuer('https://idp.example', roles_claim => '', scopes_claim => '', subject_claim => 'sub', attributes => '{"*": "app", "one": "other"}');
+SELECT pg_temp.verdict(pg_temp.token('{"roles": ["regress_reader"], "scope": "a", "app": {"one": 1, "two": null, "three": 3}, "other": "1 too"}'));
+SELECT authz.identity() - 'expires_at' AS identity;
+SELECT pg_temp.verdict(pg_temp.token('{"app": "no object"}'));
+SELECT authz.identity() -> 'attributes' AS attributes;
+
+SET TimeZone = 'UTC';
+SET DateStyle = 'ISO';
+
+-- Accessors: the value if it has exactly the form asked for, else null.
+CREATE TEMP TABLE value (i integer GENERATED ALWAYS AS IDENTITY, value text);
+INSERT INTO value (value) VALUES ('"text"'), ('""'), ('"é"'), ('null'), ('true'), ('false'), ('"true"'), ('"TRUE"'), ('"t"'),
+	('7'), ('-7'), ('"7"'), ('"+7"'), ('" 7"'), ('"7 "'), ('7.0'), ('7.5'), ('70e-1'), ('"0x7"'), ('"7e1"'),
+	('9223372036854775807'), ('9223372036854775808'), ('-9223372036854775808'), ('-9223372036854775809'), ('1e20'),
+	('"9223372036854775808"'), ('"123456789012345678901234567890"'),
+	('"0b7f0b4e-3c6c-4d0f-9d5e-0123456789AB"'), ('"{0b7f0b4e-3c6c-4d0f-9d5e-0123456789ab}"'), ('"0b7f0b4e3c6c4d0f9d5e0123456789ab"'),
+	('"0b7f0b4e-3c6c-4d0f-9d5e-0123456789ag"'), ('"0b7f0b4e-3c6c-4d0f-9d5e-0123456789a"'), ('"0b7f0b4e-3c6c-4d0f-9d5e_0123456789ab"'),
+	('"2026-02-03T04:05:06Z"'), ('"2026-02-03T04:05:06.789+01:00"'), ('"2026-02-03 04:05:06-05:30"'), ('"2024-02-29T00:00:00Z"'),
+	('"2026-02-29T00:00:00Z"'), ('"2026-13-01T00:00:00Z"'), ('"2026-02-03T24:00:00Z"'), ('"2026-02-03T04:05:06"'), ('"2026-02-03"'),
+	('"2026-02-03T04:05:06.Z"'), ('"2026-02-03T04:05:06Zx"'), ('"0000-02-03T04:05:06Z"'), ('"now"'), ('"infinity"'), ('"today"'),
+	('253402300799'), ('253402300800'), ('-62135596801'),
+	('[]'), ('{}'), ('{"a": [1, null]}'), ('["a", "b"]'), ('["a", 1, true]'), ('["a", null]'), ('["a", ["b"]]'), ('["a", {}]'),
+	('[1, 2]'), ('[1, "2"]'), ('[1, "x"]'), ('[1, 2.5]'), ('["0b7f0b4e-3c6c-4d0f-9d5e-0123456789ab"]'), ('["0b7f0b4e-3c6c-4d0f-9d5e-0123456789ab", 1]');
+SELECT set_config('authz.token', pg_temp.token(jsonb_build_object('app', jsonb_object_agg('a' || i, value::jsonb))), false) FROM value;
+SELECT value, authz.attr(name), authz.attr_bigint(name) AS bigint, authz.attr_boolean(name) AS boolean FROM value, LATERAL concat('a', i) AS name ORDER BY i;
+SELECT value, authz.attr_uuid(name) AS uuid, authz.attr_timestamptz(name) AS timestamptz FROM value, LATERAL concat('a', i) AS name
+WHERE authz.attr_uuid(name) IS NOT NULL OR authz.attr_timestamptz(name) IS NOT NULL OR value ~ '^"(20|0b)|inf|now' ORDER BY i;
+SELECT value, authz.attr_jsonb(name) AS jsonb, authz.attr_text_array(name) AS text_array, authz.attr_bigint_array(name) AS bigint_array,
+	authz.attr_uuid_array(name) AS uuid_array FROM value, LATERAL concat('a', i) AS name WHERE value ~ '^[[{n]' OR i = 1 ORDER BY i;
+SELECT authz.attr('no such'), authz.attr_bigint('no such'), authz.attr_boolean(''), authz.attr_jsonb('*'), authz.attr_text_array('no such'),
+	authz.attr_bigint(repeat('n', 200)), authz.attr(NULL), authz.has_role(NULL);
+-- They do not depend on settings of the caller.
+SET TimeZone = 'Asia/Kolkata';
+SET DateStyle = 'SQL, DMY';
+SELECT authz.attr_timestamptz('a34') = '2026-02-03 04:05:06 UTC'::timestamptz AS same, authz.attr_timestamptz('a41') IS NULL AS no_zone;
+RESET TimeZone;
+RESET DateStyle;
+
+-- Conditions in a scan, in one plan for two people.
+CREATE TEMP TABLE thing AS SELECT g AS id, g % 3 AS tenant FROM generate_series(1, 9) AS g;
+PREPARE mine AS SELECT array_agg(id ORDER BY id) FROM thing WHERE tenant = authz.attr_bigint('tenant') AND authz.has_role('*');
+SET plan_cache_mode = force_generic_plan;
+SELECT pg_temp.verdict(pg_temp.token('{"app": {"tenant": 1}}'));
+EXECUTE mine;
+SELECT pg_temp.verdict(pg_temp.token('{"app": {"tenant": 2}}'));
+EXECUTE mine;
+SELECT pg_temp.verdict(pg_temp.token('{"app": {"tenant": "2x"}}'));
+EXECUTE mine;
+RESET authz.token;
+EXECUTE mine;
+RESET plan_cache_mode;
+
+-- Within one plan the identity may change between calls, as long as nothing filtered is open.
+SELECT i, (CASE i WHEN 1 THEN set_config('authz.token', alice, false) WHEN 3 THEN set_config('authz.token', bob, false) END) AS set, authz.subject()
+FROM person, generate_series(1, 4) AS i;
+
+-- A cache of one entry is enough.
+SET authz.identity_cache_size = 1;
+SELECT i, pg_temp.verdict(CASE i % 2 WHEN 0 THEN alice ELSE bob END) FROM person, generate_series(1, 4) AS i;
+RESET authz.identity_cache_size;
+
+-- Parallel workers act for the same person.
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SET max_parallel_workers_per_gather = 2;
+CREATE TABLE regress_authz_thing AS SELECT g AS id FROM generate_series(1, 20000) AS g;
+ANALYZE regress_authz_thing;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM regress_authz_thing WHERE authz.subject() || id <> '';
+SET parallel_leader_participation = off;
+SELECT pg_temp.verdict(alice) FROM person;
+SELECT authz.subject(), count(*) FROM regress_authz_thing WHERE authz.subject() || id LIKE 'alice%';
+SELECT pg_temp.verdict(bob) FROM person;
+SELECT authz.subject(), count(*) FROM regress_authz_thing WHERE authz.subject() || id LIKE 'alice%';
+RESET authz.token;
+SELECT authz.subject(), count(*) FROM regress_authz_thing WHERE authz.subject() || id LIKE 'alice%';
+DROP TABLE regress_authz_thing;
+
+-- Start-up options: verified at the first use, with the library loaded before it or by it; RESET returns to them.
+\c -reuse-previous=on "options='-c authz.token=rubbish'"
+SELECT authz.subject();
+SELECT authz.has_role('anonymous');
+RESET authz.token;
+SELECT authz.subject();
+SET authz.token = '';
+SELECT authz.subject(), authz.has_role('anonymous') AS nobody;
+\c -reuse-previous=on "options='-c session_preload_libraries=authz -c authz.token=rubbish'"
+SELECT authz.subject();
+SELECT authz.subject();
+\set ECHO none
+\set options 'options=''-c authz.token=' :alice ''''
+\c -reuse-previous=on :options
+\set ECHO all
+SELECT authz.subject();
+SET authz.token = 'rubbish';
+SELECT authz.subject();
+RESET authz.token;
+SELECT authz.subject();
+SELECT authz.logout();
+SELECT authz.subject();
+DISCARD ALL;
+SELECT authz.subject();
+SET authz.token = 'rubbish';
+DISCARD ALL;
+SELECT authz.subject();
+\set ECHO none
+\set options 'options=''-c session_preload_libraries=authz -c authz.token=' :alice ''''
+\c -reuse-previous=on :options
+\set ECHO all
+SELECT authz.subject();
+SET authz.token = '';
+SELECT authz.subject();
+RESET ALL;
+SELECT authz.subject();
+\c -reuse-previous=on "options=''"
+
+-- DISCARD ALL, with and without a token or a failure.
+\set ECHO none
+SELECT authz.login(:'alice', is_local => false);
+\set ECHO all
+SELECT authz.subject();
+DISCARD ALL;
+SELECT authz.subject();
+SET authz.token = 'rubbish';
+DISCARD ALL;
+SELECT authz.subject(), authz.has_role('anonymous') AS nobody;
+
+-- A SET before the library is loaded is verified at the first use as well.
+\c -
+SET authz.token = 'rubbish';
+SELECT authz.subject();
+SELECT authz.has_role('*');
+RESET authz.token;
+SELECT authz.subject();
+\c -
+\set ECHO none
+SET authz.token = :'alice';
+\set ECHO all
+SELECT authz.subject();
+\c -
+BEGIN;
+\set ECHO none
+SET LOCAL authz.token = :'alice';
+\set ECHO all
+SAVEPOINT s;
+SET LOCAL authz.token = 'rubbish';
+SELECT authz.subject();
+ROLLBACK TO s;
+SELECT authz.subject();
+COMMIT;
+SELECT authz.subject();
+
+-- What a role was given before the library was loaded is not taken on.
+\c -
+ALTER ROLE regress_authz_user LOGIN;
+ALTER ROLE regress_authz_user SET authz.token = 'rubbish';
+\c - regress_authz_user
+SELECT authz.subject(), authz.has_role('anonymous') AS nobody;
+\c - :me
+
+SELECT authz.revoke_role('erin', 'regress_reader'), authz.revoke_role('erin', 'regress_other');
+SELECT authz.drop_issuer('https://idp.example');
+SELECT authz.drop_role('regress_reader'), authz.drop_role('regress_other');
+SET ROLE authz_admin;
+REVOKE EXECUTE ON FUNCTION authz.assume(text, text[], jsonb, interval, boolean) FROM regress_authz_trusted;
+RESET ROLE;
+DROP ROLE regress_authz_user, regress_authz_trusted;

@@ -8,6 +8,7 @@
 set -u
 . "$(dirname "$0")/../lib/common.sh"
 . "$(dirname "$0")/../lib/cluster.sh"
+. "$(dirname "$0")/walk.sh"
 
 # The caller's settings are for the caller's servers.
 for variable in "${!PG@}"; do
@@ -96,7 +97,21 @@ load_packages()
 	demo_sql <<-'EOF'
 		CREATE INDEX package_address_idx ON package (address);
 		CREATE INDEX package_section_idx ON package (section);
+		CLUSTER package USING package_address_idx;
 		VACUUM ANALYZE package;
+	EOF
+}
+
+# Two database logins: who owns the table and administers authz, and what an
+# application connects as.  No superuser: authz does not filter those.
+create_logins()
+{
+	demo_sql <<-'EOF' || exit 1
+		CREATE ROLE admin LOGIN;
+		GRANT authz_admin TO admin;
+		ALTER TABLE package OWNER TO admin;
+		CREATE ROLE app LOGIN;
+		GRANT SELECT ON package TO app;
 	EOF
 }
 
@@ -105,77 +120,41 @@ copy_packages()
 	apt-cache dumpavail | LC_ALL=C awk -f "$ROOT/test/demo/packages.awk" | demo_sql -c 'COPY package FROM STDIN'
 }
 
-# step TITLE SQL [psql's options]: show what is run and what comes back.
-# Errors are part of the show.
-step()
+# How to go on.  The place is closed to who called sudo.
+farewell()
 {
-	local title=$1 sql=$2
+	local sudo=${SUDO_USER:+sudo }
 
-	shift 2
-	printf '\n-- %s\n%s\n' "$title" "$sql"
-	psql -qX -P pager=off "$@" <<<"$sql" 2>&1
-}
-
-#
-# Open sessions: psql in the background, fed through a pipe.
-#   session_open NAME [psql's options]
-#   session_send NAME SQL     does not wait
-#   session_show NAME         waits for what was sent, and shows what came back
-#
-declare -A session_input session_sent session_shown
-
-session_open()
-{
-	local name=$1 descriptor
-
-	shift
-	mkfifo "$STATE/$name.in"
-	psql -qX -P pager=off "$@" <"$STATE/$name.in" >"$STATE/$name.out" 2>&1 &
-	exec {descriptor}>"$STATE/$name.in"
-	session_input[$name]=$descriptor
-	session_sent[$name]=0
-	session_shown[$name]=0
-}
-
-session_send()
-{
-	session_sent[$1]=$((session_sent[$1] + 1))
-	printf '%s\n\\echo =done %d=\n' "$2" "${session_sent[$1]}" >&"${session_input[$1]}"
-}
-
-session_show()
-{
-	local tries
-
-	for ((tries = 0; tries < 600; tries++)); do
-		grep -q "^=done ${session_sent[$1]}=$" "$STATE/$1.out" && break
-		sleep 0.05
-	done
-	tail -n "+$((session_shown[$1] + 1))" "$STATE/$1.out" | grep -v '^=done [0-9]*=$'
-	session_shown[$1]=$(wc -l <"$STATE/$1.out")
-}
-
-# The walk.
-walk()
-{
-	step 'The rows: what apt knows about the packages of this machine' \
-		'SELECT count(*), count(DISTINCT section) AS sections, count(DISTINCT address) AS maintainers FROM package;'
+	say
+	say 'It still runs. Be alice, bob or carol; be the administrator; remove it all:'
+	say "  ${sudo:+sudo env }PSQLRC=$STATE/psqlrc $psql -h $STATE/socket -U app demo"
+	say "  $sudo$psql -h $STATE/socket -U admin demo"
+	say '  make demo-stop'
 }
 
 case ${1:-} in
 	start)
+		command -v openssl >/dev/null && command -v perl >/dev/null ||
+			die 'the demonstration makes its keys and tokens with openssl and perl, and they are not both here'
+		psql=$(command -v psql)
 		find_server
+		psql=${psql:+psql} psql=${psql:-$BINDIR/psql}
 		demo_stop
 		demo_install
 		demo_cluster
 		demo_sql -c 'CREATE EXTENSION authz' || exit 1
 		load_packages
+		create_logins
 		walk
-		printf '\nIt still runs. Look around:  psql -h %s -U postgres demo\nRemove it:  make demo-stop\n' "$STATE/socket"
+		write_psqlrc
+		farewell
 		;;
 	stop)
 		find_server
-		demo_stop
+		if [ -e "$STATE" ] || [ -L "$STATE" ]; then
+			demo_stop
+			say "$STATE is removed. The extension stays installed; \"make uninstall\" removes it."
+		fi
 		;;
 	*)
 		die 'usage: demo.sh start|stop'

@@ -1,0 +1,308 @@
+# walk.sh
+#	  What the demonstration shows, and that it is so: every result is checked,
+#	  and one that is not what the text says ends the demonstration with an error.
+#	  To be sourced by demo.sh, which has set up the cluster and its rows.
+#
+# Every line that is run is shown behind the name of the session that ran it,
+# with what came back below.  Sessions stay open: psql in the background, fed
+# through a pipe.
+
+ISSUER=https://id.example
+declare -A session_input session_sent session_shown token claims
+result=
+
+# session_open NAME DATABASE-ROLE [psql's options]
+session_open()
+{
+	local name=$1 role=$2 descriptor
+
+	shift 2
+	mkfifo "$STATE/$name.in"
+	psql -qXAt -P pager=off -P fieldsep=' | ' -P null=- -U "$role" "$@" <"$STATE/$name.in" >"$STATE/$name.out" 2>&1 &
+	exec {descriptor}>"$STATE/$name.in"
+	session_input[$name]=$descriptor
+	session_sent[$name]=0
+	session_shown[$name]=0
+}
+
+# Send a statement; do not wait for it.
+session_send()
+{
+	session_sent[$1]=$((session_sent[$1] + 1))
+	printf '%s\n\\echo =done %d=\n' "$2" "${session_sent[$1]}" >&"${session_input[$1]}"
+}
+
+# Wait for what was sent, and set "result" to what came back, without the
+# lines without a value that functions returning void leave.
+session_wait()
+{
+	local tries
+
+	for ((tries = 0; ; tries++)); do
+		! grep -q "^=done ${session_sent[$1]}=$" "$STATE/$1.out" || break
+		[ $tries -lt 1500 ] || die "no answer to the statement of $1"
+		sleep 0.02
+	done
+	result=$(tail -n "+$((session_shown[$1] + 1))" "$STATE/$1.out" | grep -v -e '^=done [0-9]*=$' -e '^[ |-]*$')
+	session_shown[$1]=$(wc -l <"$STATE/$1.out")
+}
+
+session_close_all()
+{
+	local name descriptor
+
+	for name in "${!session_input[@]}"; do
+		descriptor=${session_input[$name]}
+		exec {descriptor}>&-
+	done
+	wait
+	rm -f "$STATE"/*.in "$STATE"/*.out
+}
+
+title() { printf '\n%s\n' "$*"; }
+
+# Print what a session runs, tokens shortened; show_result prints what came back.
+show_run()
+{
+	printf '%-7s %s\n' "$1>" "${2//$'\n'/$'\n        '}" | sed -E "s/'(eyJ[[:alnum:]_-]{17})[[:alnum:]_.-]*([[:alnum:]_-]{6})'/'\1...\2'/"
+}
+
+show_result() { [ -z "$result" ] || sed 's/^/        /' <<<"$result"; }
+
+# run NAME SQL: show a statement, run it, show what comes back.
+run()
+{
+	show_run "$1" "$2"
+	session_send "$1" "$2"
+	session_wait "$1"
+	show_result
+}
+
+# claim WHAT COMMAND...: what the text claims must be so.
+claim()
+{
+	local what=$1
+
+	shift
+	"$@" || die "The demonstration failed: it claims that $what. What came back: ${result:-nothing}"
+}
+
+gave() { [ "$result" = "$1" ]; }
+gave_like() { [[ $result =~ $1 ]]; }
+
+# A value, read past every policy.
+truth() { demo_sql -At -c "$1"; }
+
+# Two private keys, of which the database gets the public halves.
+make_keys()
+{
+	mkdir -m 700 "$STATE/keys"
+	openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$STATE/keys/rsa" 2>/dev/null
+	openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$STATE/keys/ec" 2>/dev/null
+	openssl pkey -in "$STATE/keys/rsa" -pubout -out "$STATE/keys/rsa.pub" &&
+		openssl pkey -in "$STATE/keys/ec" -pubout -out "$STATE/keys/ec.pub" || die 'openssl could not make keys'
+}
+
+# issue NAME ALGORITHM KEY OWN-CLAIMS [AUDIENCE [SECONDS]]: sign a token.
+issue()
+{
+	local name=$1 algorithm=$2 key=$3 audience=${5:-archive} seconds=${6:-43200} now
+
+	now=$(date +%s)
+	claims[$name]="{$4}"
+	token[$name]=$(bash "$ROOT/test/demo/token.sh" "$algorithm" "$STATE/keys/$key" "$key" \
+		"{\"iss\":\"$ISSUER\",\"aud\":\"$audience\",\"iat\":$((now - 7200)),\"exp\":$((now + seconds)),$4}") ||
+		die 'openssl could not sign a token'
+}
+
+# The token in $1 with other claims $2 under its signature.
+forge()
+{
+	local head=${1%%.*} signature=${1##*.}
+
+	printf '%s.%s.%s\n' "$head" "$(printf '%s' "$2" | openssl base64 -A | tr '+/' '-_' | tr -d '=')" "$signature"
+}
+
+# A team with a handful of packages; PostgreSQL's own, if it is there.
+pick_team()
+{
+	truth "SELECT address FROM package WHERE address <> '$ORPHANED' GROUP BY 1 HAVING count(*) BETWEEN 20 AND 500
+		ORDER BY address = 'team+postgresql@tracker.debian.org' DESC, count(*) DESC, 1 LIMIT 1"
+}
+
+walk()
+{
+	make_keys
+	ORPHANED=packages@qa.debian.org
+	TEAM=$(pick_team)
+	ALL=$(truth 'SELECT count(*) FROM package')
+	OWN=$(truth "SELECT count(*) FROM package WHERE address = '$TEAM'")
+	[ "${OWN:-0}" -gt 0 ] && [ "$OWN" -lt "$ALL" ] || die 'the demonstration finds no team of maintainers in the metadata'
+	OWN_AND_ORPHANED=$(truth "SELECT count(*) FROM package WHERE address IN ('$TEAM', '$ORPHANED')")
+	issue alice ES256 ec "\"sub\":\"alice\",\"roles\":[\"maintainer\"],\"email\":\"$TEAM\""
+	issue bob RS256 rsa '"sub":"bob"'
+	issue carol RS256 rsa '"sub":"carol"'
+	session_open admin admin -v rsa="$(cat "$STATE/keys/rsa.pub")" -v ec="$(cat "$STATE/keys/ec.pub")"
+	session_open alice app
+	session_open bob app
+	session_open carol app -v VERBOSITY=terse
+	session_open report app
+
+	say "Real rows: the $ALL packages of the Debian archive, in table \"package\". Names before > are open sessions."
+	show_protect
+	show_people
+	show_refusals
+	show_revocation
+	show_policy_change
+
+	rm -rf "$STATE/keys"
+	session_close_all
+}
+
+show_protect()
+{
+	local statement
+
+	title '1. Policies are rows. The identity provider gives its public keys (openssl made two just now).'
+	for statement in \
+		"SELECT authz.protect('package');" \
+		"SELECT authz.create_role('maintainer'), authz.create_role('archivist');" \
+		"SELECT authz.create_policy('own', 'package', '{select}', \$\$address = authz.attr('email')\$\$, '{maintainer}');" \
+		"SELECT authz.create_policy('all', 'package', '{select}', 'true', '{archivist}');" \
+		"SELECT authz.grant_role('bob', 'archivist');" \
+		"SELECT authz.create_issuer('$ISSUER', audience => '{archive}', attributes => '{\"email\": \"email\"}');" \
+		"SELECT authz.add_key('$ISSUER', 'rsa', 'RS256', :'rsa'),
+       authz.add_key('$ISSUER', 'ec', 'ES256', :'ec');"
+	do
+		run admin "$statement"
+		claim 'this statement succeeds' gave ''
+	done
+}
+
+# show_person NAME TOKEN ROWS PLAN REMARK: somebody's rows and their plan.
+show_person()
+{
+	local name=$1
+
+	session_send "$name" "SET authz.token = '${token[$name]}';"
+	session_wait "$name"
+	claim 'the token is accepted' gave ''
+	printf '%-7s %s\n' "$name" "$2"
+	session_send "$name" 'SELECT count(*), min(package), max(package) FROM package;'
+	session_wait "$name"
+	show_result
+	claim "$name sees $3 packages" gave_like "^$3 \\| "
+	session_send "$name" 'EXPLAIN (COSTS OFF) SELECT * FROM package;'
+	session_wait "$name"
+	claim "the plan is $4" gave_like "$4"
+	result+="   -- $5"
+	show_result
+}
+
+show_people()
+{
+	title '2. One table, one database login, three people: each sees other rows, by a plan made for their rights.'
+	say "        SET authz.token = '<their signed token>';"
+	say '        SELECT count(*), min(package), max(package) FROM package;   EXPLAIN (COSTS OFF) SELECT * FROM package;'
+	show_person alice "ES256 ${claims[alice]}" "$OWN" \
+		$'^Index Scan using package_address_idx on package\n *Index Cond: \(address = authz.attr\(\'email\'::text\)\)$' \
+		'index scan'
+	show_person bob "RS256 ${claims[bob]}, and the role granted above" "$ALL" '^Seq Scan on package$' 'no filter'
+	show_person carol "RS256 ${claims[carol]}, no role" 0 $'^Result\n *One-Time Filter: false$' 'the table is never read'
+}
+
+show_refusals()
+{
+	local now
+
+	now=$(date +%s)
+	issue expired RS256 rsa '"sub":"bob"' archive -3600
+	issue elsewhere RS256 rsa '"sub":"bob"' payroll
+	token[forged]=$(forge "${token[carol]}" \
+		"{\"iss\":\"$ISSUER\",\"aud\":\"archive\",\"iat\":$now,\"exp\":$((now + 3600)),\"sub\":\"carol\",\"roles\":[\"archivist\"]}")
+
+	title '3. Carol tries other tokens. Each is refused, and the reason is said.'
+	refuse forged 'hers, with "roles":["archivist"] written into it' 'its signature does not hold'
+	refuse expired "bob's, expired an hour ago" 'it has expired'
+	refuse elsewhere "bob's for another service, \"aud\":\"payroll\"" 'it is for another audience'
+	run carol 'SELECT count(*) FROM package;  -- nor does the token before stay in force'
+	claim 'a refused token leaves no identity' gave_like '^ERROR:  the last attempt to set authz.token failed'
+}
+
+refuse()
+{
+	run carol "SET authz.token = '${token[$1]}';  -- $2"
+	claim "the token is refused because $3" gave "ERROR:  token refused: $3"
+}
+
+show_revocation()
+{
+	title '4. Bob loses his role. His open session obeys from its very next statement on, inside its transaction.'
+	run bob 'BEGIN ISOLATION LEVEL REPEATABLE READ;  SELECT count(*) FROM package;'
+	claim 'bob sees all packages' gave "$ALL"
+	run admin "SELECT authz.revoke_role('bob', 'archivist');"
+	claim 'one grant is revoked' gave 1
+	run bob 'SELECT count(*) FROM package;'
+	claim 'bob sees nothing any more' gave 0
+	session_send bob 'ROLLBACK;'
+	session_wait bob
+}
+
+# Is the long query still at work, and does it hold its lock on the table?
+report_runs()
+{
+	[ "$(truth "SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+		WHERE l.relation = 'package'::regclass AND l.granted AND a.state = 'active' AND a.query LIKE '%pg_sleep%'
+			AND a.usename = 'app'")" = 1 ]
+}
+
+show_policy_change()
+{
+	local pause tries long
+
+	pause=$(LC_ALL=C awk "BEGIN { printf \"%.3f\", 4 / $OWN }")
+	long="SELECT count(pg_sleep($pause)) FROM package;"
+
+	title '5. A policy changes while a long query holds the table: nobody waits, and the next statement obeys.'
+	session_send report "SET authz.token = '${token[alice]}';"
+	session_wait report
+	show_run report "$long  -- alice once more, for 4 seconds"
+	session_send report "$long"
+	for ((tries = 0; tries < 100; tries++)); do
+		! report_runs || break
+		sleep 0.02
+	done
+	claim 'the long query runs' report_runs
+	run admin "SET lock_timeout = '500ms';  ALTER POLICY authz_select ON package USING (true);  -- the native way: waits"
+	claim 'a native policy has to wait' gave 'ERROR:  canceling statement due to lock timeout'
+	session_send admin '\timing on'
+	session_send alice '\timing on'
+	run admin "SELECT authz.alter_policy('own', 'package',
+       condition => \$\$address IN (authz.attr('email'), '$ORPHANED')\$\$);"
+	claim 'the policy changes within a second' gave_like '^Time: [0-9]{1,3}\.[0-9]+ ms$'
+	run alice "SELECT count(*) FROM package;  -- hers, and those that nobody maintains"
+	claim 'alice sees more packages, within a second' gave_like "^$OWN_AND_ORPHANED"$'\nTime: [0-9]{1,3}\.[0-9]+ ms$'
+	claim 'those are more than before' [ "$OWN_AND_ORPHANED" -gt "$OWN" ]
+	claim 'the long query is still running' report_runs
+	session_wait report
+	show_run report "-- ends, by the policy that it began with"
+	show_result
+	claim 'the long query saw what it had begun with' gave "$OWN"
+}
+
+# The tokens, for the user's own psql.
+write_psqlrc()
+{
+	local name
+
+	{
+		for name in alice bob carol; do
+			printf "\\\\set %s 'SET authz.token = ''%s'';'\n" "$name" "${token[$name]}"
+		done
+		cat <<-'END'
+			\set PROMPT1 '%/%R%x%# '
+			\echo 'Be somebody: type :alice, :bob (his role is revoked) or :carol. Then ask: SELECT * FROM package LIMIT 10;'
+			\echo 'Tokens are good for 12 hours. Who am I: SELECT jsonb_pretty(authz.identity());'
+		END
+	} >"$STATE/psqlrc"
+}

@@ -13,8 +13,8 @@
  *
  * An entry is good while the catalog's generation stands and its changes_at is
  * not reached.  Otherwise the token is verified again from its text.  Entries
- * are immutable; one that is replaced or evicted is freed in a later statement,
- * never under the feet of a caller of this one.
+ * are immutable; one that is replaced or evicted is freed in a later statement
+ * or transaction, never under the feet of a caller of this one.
  *
  * A failed SET leaves the previous value, hence the previous person, in place.
  * So the hook notes the failure in a variable that no rollback restores, and
@@ -126,7 +126,7 @@ digest_of(const char *token, uint8 *digest)
 	return SHA256((const unsigned char *) token, strlen(token), digest) != NULL;
 }
 
-/* Let an identity live until the next statement at least. */
+/* Let an identity live until the next statement, or the end of the transaction. */
 static void
 retire(MemoryContext context)
 {
@@ -137,11 +137,17 @@ retire(MemoryContext context)
 static void
 free_retired(void)
 {
-	if (retired_in != 0 && retired_in != GetCurrentStatementStartTimestamp())
-	{
+	if (retired_in != 0)
 		MemoryContextDeleteChildren(retired_context);
-		retired_in = 0;
-	}
+	retired_in = 0;
+}
+
+/* A procedure may act for many people, with a transaction for each, in one statement. */
+static void
+transaction_ended(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+		free_retired();
 }
 
 static void
@@ -250,7 +256,8 @@ get_identity(const char *token, const uint8 *digest, TimestampTz now,
 
 	if (cache == NULL)
 		create_cache();
-	free_retired();
+	if (retired_in != GetCurrentStatementStartTimestamp())
+		free_retired();
 	entry = find_entry(&key, now);
 	if (entry != NULL)
 	{
@@ -523,6 +530,7 @@ void
 authz_identity_init(void)
 {
 	CacheRegisterSyscacheCallback(AUTHOID, database_role_changed, (Datum) 0);
+	RegisterXactCallback(transaction_ended, NULL);
 
 	defining = true;
 	DefineCustomStringVariable("authz.token",

@@ -20,7 +20,8 @@ typedef enum AuthzIdentityKind
 
 /*
  * Immutable once built.  Lives in the identity cache, at least until the end
- * of the statement that got it; what it says may be overtaken sooner.
+ * of the statement or transaction that got it, whichever comes first; what it
+ * says may be overtaken sooner.
  */
 typedef struct AuthzIdentity
 {

@@ -368,6 +368,57 @@ RESET authz.token;
 SELECT authz.subject(), count(*) FROM regress_authz_thing WHERE authz.subject() || id LIKE 'alice%';
 DROP TABLE regress_authz_thing;
 
+-- The identity does not change while a query filtered under it is open.
+CREATE TABLE regress_authz_thing AS SELECT g AS id, 1 AS tenant FROM generate_series(1, 9) AS g;
+GRANT SELECT ON regress_authz_thing TO regress_authz_user;
+SELECT authz.protect('regress_authz_thing');
+SELECT authz.create_policy('mine', 'regress_authz_thing', '{select}', 'tenant = authz.attr_bigint(''tenant'')');
+SELECT authz.alter_issuer('https://idp.example', attributes => '{"tenant": "app.tenant"}');
+SELECT pg_temp.token('{"sub": "ann", "app": {"tenant": 1}}') AS ann, pg_temp.token('{"sub": "ben", "app": {"tenant": 1}}') AS ben \gset
+\set ECHO none
+UPDATE person SET alice = :'ann', bob = :'ben';
+\set ECHO all
+GRANT SELECT ON person TO regress_authz_user;
+SET ROLE regress_authz_user;
+BEGIN;
+SELECT authz.login(alice) FROM person;
+DECLARE c CURSOR FOR SELECT id FROM regress_authz_thing;
+FETCH 1 FROM c;
+SELECT authz.login(alice) FROM person;
+FETCH 1 FROM c;
+SAVEPOINT s;
+SELECT authz.login(bob) FROM person;
+ROLLBACK TO s;
+FETCH 1 FROM c;
+ROLLBACK;
+-- RESET cannot be refused: it closes everything instead.
+BEGIN;
+SELECT authz.login(alice) FROM person;
+DECLARE c CURSOR FOR SELECT id FROM regress_authz_thing;
+FETCH 1 FROM c;
+RESET authz.token;
+FETCH 1 FROM c;
+ROLLBACK;
+SELECT authz.subject();
+RESET authz.token;
+-- Closed, it may change.
+BEGIN;
+SELECT authz.login(alice) FROM person;
+DECLARE c CURSOR FOR SELECT id FROM regress_authz_thing;
+FETCH 1 FROM c;
+CLOSE c;
+SELECT authz.login(bob) FROM person;
+SELECT authz.subject(), count(*) FROM regress_authz_thing;
+COMMIT;
+-- Nor does it change from within.
+BEGIN;
+SELECT authz.login(alice) FROM person;
+SELECT set_config('authz.token', bob, true) FROM person, regress_authz_thing;
+ROLLBACK;
+RESET ROLE;
+RESET authz.token;
+DROP TABLE regress_authz_thing;
+
 -- Start-up options: verified at the first use, with the library loaded before it or by it; RESET returns to them.
 \c -reuse-previous=on "options='-c authz.token=rubbish'"
 SELECT authz.subject();

@@ -42,7 +42,7 @@ SELECT pg_temp.verdict(pg_temp.sign(pg_temp.header(), pg_temp.claims()::text, 'w
 SELECT pg_temp.verdict(pg_temp.sign(pg_temp.header(), pg_temp.claims()::text, ''));
 SELECT pg_temp.verdict(regexp_replace(pg_temp.token('{"sub":"mallory"}'), '[^.]*$', '') || substring(pg_temp.token() FROM '[^.]*$'));
 SELECT pg_temp.verdict(regexp_replace(pg_temp.token(), '[^.]*$', ''));
-SELECT pg_temp.verdict(left(pg_temp.token(), -4));
+SELECT pg_temp.verdict(left(pg_temp.token(), -3));
 
 -- Headers that bring a key along, or ask for what is not understood.
 SELECT header, pg_temp.verdict(pg_temp.sign(format('{"alg":"HS256","kid":"k1",%s}', header), pg_temp.claims()::text)) FROM (VALUES

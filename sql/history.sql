@@ -55,23 +55,34 @@ DECLARE
 	either	jsonb := coalesce(new_row, old_row);
 	number	bigint := (new_row ->> 'version')::bigint;
 	relation text := either ->> 'relation';
+	object_name text := (either ->> TG_ARGV[1]) || coalesce(' -> ' || (either ->> TG_ARGV[2]), '');
+	subject text;
 BEGIN
 	-- A row that came with its version was restored from a dump, and so is its history.
 	IF TG_OP = 'INSERT' AND number IS NOT NULL AND (new_row ->> 'changed_at')::timestamptz <> now() THEN
 		RETURN NULL;
 	END IF;
+	-- So was a row that history already has as it is.
+	IF TG_OP = 'INSERT' AND number IS NULL AND new_row = (
+		SELECT h.new FROM authz.policy_history h WHERE h.object_type = TG_ARGV[0] AND h.name = object_name
+		ORDER BY h.version DESC LIMIT 1) THEN
+		RETURN NULL;
+	END IF;
+	-- An unusable token is in nobody's way here; the session user is known anyway.
+	BEGIN
+		subject := authz.subject();
+	EXCEPTION WHEN invalid_authorization_specification THEN
+		NULL;
+	END;
 	-- A dropped table has lost its name; what was last recorded has it.
 	IF relation ~ '^[0-9]+$' THEN
 		relation := (SELECT h.relation FROM authz.policy_history h
 					 WHERE h.version = (old_row ->> 'version')::bigint);
 	END IF;
 	INSERT INTO authz.policy_history
-		VALUES (coalesce(number, authz.next_version()), now(), session_user, authz.subject(),
-				TG_ARGV[0],
+		VALUES (coalesce(number, authz.next_version()), now(), session_user, subject, TG_ARGV[0],
 				CASE TG_OP WHEN 'INSERT' THEN 'create' WHEN 'UPDATE' THEN 'alter' ELSE 'drop' END,
-				relation,
-				either ->> TG_ARGV[1] || coalesce(' -> ' || (either ->> TG_ARGV[2]), ''),
-				old_row, new_row);
+				relation, object_name, old_row, new_row);
 	RETURN NULL;
 END
 $$;

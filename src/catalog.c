@@ -156,8 +156,10 @@ authz_catalog_begin(AuthzScan *scan, AuthzTable table, const char *index,
 	Oid			indexid;
 
 	memset(scan, 0, sizeof(*scan));
-	if (!OidIsValid(relid))
+	if (!OidIsValid(authz_catalog_schema()))
 		return;
+	if (!OidIsValid(relid))		/* not the same as empty: a revocation may be in it */
+		elog(ERROR, "table authz.%s is missing", table_names[table]);
 	indexid = get_relname_relid(index, authz_catalog_schema());
 	scan->relation = table_open(relid, AccessShareLock);
 	scan->scan = systable_beginscan(scan->relation, indexid, OidIsValid(indexid), NULL, nkeys, keys);

@@ -13,20 +13,28 @@
  *
  * When the signature changes, this backend's dependent plans are marked stale
  * through their dependency on authz.permits, as if that function had changed.
+ * Not when a transaction ends: with a pooler every transaction sets an identity
+ * and its end takes it back, and the next one most likely has the same roles.
+ * Then the change is only noted, and decided on before the next statement that
+ * could use a cached plan.
  *
- * A statement that takes no new lock accepts no invalidations: a prepared
- * statement in an open transaction would not see a changed policy.  So a
- * top-level statement accepts them before it starts; if its own cached plan
- * turns out stale then, it fails with 40001 (it was chosen already and cannot
- * be chosen again).  change.c wakes idle backends at commit of a change, so
- * that this is a matter of microseconds.
+ * That is too late for one: a client's prepared statement chooses its plan
+ * before any hook runs.  The same holds for a policy that changed while the
+ * transaction was idle, since a statement that takes no new lock accepts no
+ * invalidations (change.c wakes idle backends, so that is a matter of
+ * microseconds).  ExecutorStart then plans such a statement again.  Where it
+ * cannot, deep inside a function, it raises 40001.
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
 
 #include "access/xact.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "commands/prepare.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/planmain.h"
 #include "tcop/pquery.h"
@@ -52,9 +60,12 @@ typedef struct HeldCursor
 } HeldCursor;
 
 static ExecutorStart_hook_type prev_executor_start = NULL;
+static ExecutorRun_hook_type prev_executor_run = NULL;
 static ProcessUtility_hook_type prev_process_utility = NULL;
 
 static int	open_count = 0;
+static bool identity_left_open = false; /* the identity changed while open_count was not 0 */
+static bool change_noted = false;	/* the identity changed; planned_signature not compared yet */
 static uint32 permits_hash = 0; /* of authz.permits in PROCOID; 0 until something was planned */
 static uint64 planned_signature = 0;	/* of the plans that are not stale */
 static List *held_cursors = NIL;	/* of HeldCursor *, in TopMemoryContext */
@@ -63,6 +74,13 @@ int
 authz_guard_open_count(void)
 {
 	return open_count;
+}
+
+static void
+mark_plans_stale(void)
+{
+	if (permits_hash != 0)
+		CallSyscacheCallbacks(PROCOID, permits_hash);
 }
 
 static PlanInvalItem *
@@ -84,7 +102,11 @@ authz_guard_mark_plan(PlannerInfo *root, Oid function, uint64 signature)
 	ListCell   *lc;
 	PlanInvalItem *previous = NULL;
 
+	/* Plans for the signature before are no longer right, nor is a noted change of interest. */
+	if (signature != planned_signature)
+		mark_plans_stale();
 	planned_signature = signature;
+	change_noted = false;
 	permits_hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
 	foreach(lc, glob->invalItems)
 	{
@@ -130,13 +152,6 @@ is_made_for(const PlannedStmt *plan, uint64 signature)
 }
 
 static void
-mark_plans_stale(void)
-{
-	if (permits_hash != 0)
-		CallSyscacheCallbacks(PROCOID, permits_hash);
-}
-
-static void
 refuse_stale_plan(void)
 {
 	ereport(ERROR,
@@ -149,7 +164,8 @@ refuse_stale_plan(void)
 static void
 executor_closed(void *arg)
 {
-	open_count--;
+	if (--open_count == 0)
+		identity_left_open = false;
 }
 
 /* Count the executor until its memory goes, however it ends. */
@@ -195,14 +211,26 @@ remember_held_cursor(Portal portal)
 	MemoryContextSwitchTo(outer);
 }
 
+/* Another subject with the same roles and scopes keeps the plans. */
+static void
+decide_on_change(void)
+{
+	if (change_noted && authz_identity_assigned_signature() != planned_signature)
+		mark_plans_stale();
+	change_noted = false;
+}
+
 void
 authz_guard_identity_changed(void)
 {
 	ListCell   *lc;
 
-	/* Another subject with the same roles and scopes keeps the plans. */
-	if (authz_identity_assigned_signature() != planned_signature)
-		mark_plans_stale();
+	/* A function may change the identity and go on with cached plans of its own. */
+	change_noted = true;
+	if (IsTransactionState())
+		decide_on_change();
+	if (open_count > 0)
+		identity_left_open = true;
 	foreach(lc, held_cursors)
 	{
 		Portal		portal = find_portal(lfirst(lc));
@@ -215,41 +243,143 @@ authz_guard_identity_changed(void)
 }
 
 static bool
+has_interpreted_function(Oid function, void *context)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid			language;
+
+	if (!HeapTupleIsValid(tuple))
+		return true;
+	language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
+	ReleaseSysCache(tuple);
+	return language != INTERNALlanguageId && language != ClanguageId;
+}
+
+static bool
+find_interpreted_function(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, has_interpreted_function, context))
+		return true;
+	return expression_tree_walker(node, find_interpreted_function, context);
+}
+
+/*
+ * Can a plan call nothing that has cached plans of its own?  True for a SELECT
+ * without FROM of functions in C, such as authz.login and set_config.
+ */
+static bool
+runs_no_cached_plan(const PlannedStmt *plan)
+{
+	return plan->commandType == CMD_SELECT && IsA(plan->planTree, Result) &&
+		plan->planTree->lefttree == NULL && plan->subplans == NIL && plan->relationOids == NIL &&
+		!find_interpreted_function((Node *) plan->planTree->targetlist, NULL);
+}
+
+static bool
 is_top_level(const PlannedStmt *plan)
 {
 	return ActivePortal != NULL && list_member_ptr(ActivePortal->stmts, plan);
+}
+
+/*
+ * Plan the portal's prepared statement again and put the plan in place of the
+ * stale one; false if the portal is not of a client's prepared statement.
+ * The new plan is a copy in the portal's memory, so nothing has to be released.
+ */
+static bool
+replan(QueryDesc *query)
+{
+	const char *name = ActivePortal->prepStmtName;
+	PreparedStatement *statement = name ? FetchPreparedStatement(name, false) : NULL;
+	CachedPlan *cached;
+	PlannedStmt *plan = NULL;
+	int			n;
+
+	if (statement == NULL || ActivePortal->cplan == NULL)
+		return false;
+	for (n = 0; lfirst(list_nth_cell(ActivePortal->stmts, n)) != query->plannedstmt; n++)
+		;
+	cached = GetCachedPlan(statement->plansource, query->params, NULL, query->queryEnv);
+	if (list_length(cached->stmt_list) == list_length(ActivePortal->stmts))
+		plan = copyObject(list_nth_node(PlannedStmt, cached->stmt_list, n));
+	ReleaseCachedPlan(cached, NULL);
+	if (plan == NULL || plan->commandType != query->operation ||
+		!is_made_for(plan, authz_identity_get()->signature))
+		return false;
+	query->plannedstmt = plan;
+	return true;
+}
+
+/* See to it that the plan is of now; `top_level` as is_top_level said. */
+static void
+check_plan(QueryDesc *query, bool top_level)
+{
+	bool		is_current;
+
+	if (top_level)
+	{
+		AcceptInvalidationMessages();
+		if (!runs_no_cached_plan(query->plannedstmt))
+			decide_on_change();
+	}
+	if (!is_marked(query->plannedstmt))
+		return;
+	is_current = is_made_for(query->plannedstmt, authz_identity_get()->signature);
+	if (!is_current)
+		mark_plans_stale();
+	else if (!top_level || ActivePortal->cplan == NULL || ActivePortal->cplan->is_valid)
+		return;
+	if (!top_level || !replan(query))
+		refuse_stale_plan();
 }
 
 static void
 guard_executor_start(QueryDesc *query, int eflags)
 {
 	bool		top_level = is_top_level(query->plannedstmt);
-	bool		marked = is_marked(query->plannedstmt);
 
-	if (top_level)
-		AcceptInvalidationMessages();
-	if (marked)
-	{
-		if (!is_made_for(query->plannedstmt, authz_identity_get()->signature))
-		{
-			mark_plans_stale();
-			refuse_stale_plan();
-		}
-		if (top_level && ActivePortal->cplan && !ActivePortal->cplan->is_valid)
-			refuse_stale_plan();
-	}
+	check_plan(query, top_level);
 
 	if (prev_executor_start)
 		prev_executor_start(query, eflags);
 	else
 		standard_ExecutorStart(query, eflags);
 
-	if (marked && !(eflags & EXEC_FLAG_EXPLAIN_ONLY))
+	if (is_marked(query->plannedstmt) && !(eflags & EXEC_FLAG_EXPLAIN_ONLY))
 	{
 		count_open(query->estate);
 		if (top_level && (ActivePortal->cursorOptions & CURSOR_OPT_HOLD))
 			remember_held_cursor(ActivePortal);
 	}
+}
+
+/*
+ * A RESET of authz.token cannot be refused while a filtered query is open; so
+ * the query ends here.
+ */
+static void
+guard_executor_run(QueryDesc *query, ScanDirection direction, uint64 count, bool execute_once)
+{
+	if (identity_left_open && is_marked(query->plannedstmt))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the identity that this query was opened under has been given up"),
+				 errhint("Close the cursor and open it again.")));
+	if (prev_executor_run)
+		prev_executor_run(query, direction, count, execute_once);
+	else
+		standard_ExecutorRun(query, direction, count, execute_once);
+}
+
+/* A statement in front of the one that matters: BEGIN, or the setting of the identity itself. */
+static bool
+is_preamble(Node *statement)
+{
+	if (IsA(statement, TransactionStmt))
+		return ((TransactionStmt *) statement)->kind <= TRANS_STMT_START;
+	return IsA(statement, VariableSetStmt);
 }
 
 /* Does the statement forget every setting, authz.token included? */
@@ -268,7 +398,11 @@ guard_process_utility(PlannedStmt *plan, const char *source, bool read_only_tree
 					  QueryCompletion *completion)
 {
 	if (IsTransactionState())
+	{
 		AcceptInvalidationMessages();
+		if (!is_preamble(plan->utilityStmt))
+			decide_on_change();
+	}
 
 	if (prev_process_utility)
 		prev_process_utility(plan, source, read_only_tree, context, params, environment,
@@ -286,6 +420,8 @@ authz_guard_init(void)
 {
 	prev_executor_start = ExecutorStart_hook;
 	ExecutorStart_hook = guard_executor_start;
+	prev_executor_run = ExecutorRun_hook;
+	ExecutorRun_hook = guard_executor_run;
 	prev_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = guard_process_utility;
 }

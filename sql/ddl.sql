@@ -30,7 +30,7 @@ $$;
 COMMENT ON FUNCTION authz.check_policies(oid[]) IS 'raises, naming the policy, if one that depends on these objects does not hold';
 
 -- Every protected table still has row security as authz.protect made it.
-CREATE FUNCTION authz.check_protection() RETURNS void
+CREATE FUNCTION authz.check_protection(touched oid[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -38,14 +38,14 @@ DECLARE
 	problem text;
 BEGIN
 	UPDATE authz.protected_table t SET complete = true FROM pg_class c
-		WHERE NOT t.complete AND c.oid = t.relation AND c.relrowsecurity AND c.relforcerowsecurity
+		WHERE NOT t.complete AND t.relation = ANY (touched) AND c.oid = t.relation AND c.relrowsecurity AND c.relforcerowsecurity
 			AND authz.native_policy_problem(t.relation) IS NULL;
 	SELECT t.relation, p.problem INTO relation, problem
 		FROM authz.protected_table t JOIN pg_class c ON c.oid = t.relation,
 			LATERAL (SELECT CASE WHEN NOT c.relrowsecurity THEN 'row security would be disabled'
 								 WHEN NOT c.relforcerowsecurity THEN 'row security would not be forced on its owner'
 								 ELSE authz.native_policy_problem(t.relation) END) p(problem)
-		WHERE t.complete AND p.problem IS NOT NULL LIMIT 1;
+		WHERE t.complete AND t.relation = ANY (touched) AND p.problem IS NOT NULL LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION 'table % is protected by authz', relation
 			USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('With this command %s.', problem),
@@ -53,7 +53,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION authz.check_protection() IS 'raises if a protected table has lost its row security';
+COMMENT ON FUNCTION authz.check_protection(oid[]) IS 'raises if a protected table has lost its row security';
 
 -- Children of protected tables, and tables of protected schemas, that are not protected yet.
 CREATE FUNCTION authz.extend_protection() RETURNS void
@@ -95,7 +95,8 @@ BEGIN
 	PERFORM authz.check_policies(touched);
 	IF TG_TAG LIKE '%TABLE%' OR TG_TAG LIKE '%POLICY' OR TG_TAG LIKE '%SCHEMA' OR TG_TAG LIKE 'SELECT%' THEN
 		PERFORM authz.extend_protection();
-		PERFORM authz.check_protection();
+		-- Only these: deparsing a policy locks its table, and two commands would wait for each other.
+		PERFORM authz.check_protection(touched || ARRAY(SELECT p.polrelid FROM pg_policy p WHERE p.oid = ANY (touched)));
 	END IF;
 END
 $$;
@@ -116,12 +117,14 @@ BEGIN
 	UPDATE authz.protected_table t SET logical = t.relation WHERE t.logical = ANY (tables);
 	DELETE FROM authz.protected_schema s WHERE s.schema = ANY (dropped);
 	PERFORM authz.check_policies(dropped);
-	PERFORM authz.check_protection();
+	PERFORM authz.check_protection(ARRAY(
+		SELECT to_regclass(format('%I.%I', o.address_names[1], o.address_names[2]))::oid
+		FROM pg_event_trigger_dropped_objects() o WHERE o.object_type = 'policy'));
 END
 $$;
 COMMENT ON FUNCTION authz.after_drop() IS 'event trigger: forgets dropped tables, refuses to drop what a policy needs';
 
-REVOKE ALL ON FUNCTION authz.check_policies(oid[]), authz.check_protection(), authz.extend_protection(),
+REVOKE ALL ON FUNCTION authz.check_policies(oid[]), authz.check_protection(oid[]), authz.extend_protection(),
 	authz.after_ddl(), authz.after_drop() FROM PUBLIC;
 
 CREATE EVENT TRIGGER authz_after_ddl ON ddl_command_end EXECUTE FUNCTION authz.after_ddl();

@@ -92,20 +92,20 @@ get_text(HeapTuple tuple, int column, Relation table)
 static Node *
 parse_canonical(Relation relation, const char *text)
 {
-	int			level = authz_condition_enter_path();
+	int			level = authz_condition_enter_canonical();
 	Node	   *condition = authz_condition_parse(relation, text);
 
-	authz_condition_leave_path(level);
+	authz_condition_leave_canonical(level);
 	return condition;
 }
 
 static char *
 deparse_canonical(Relation relation, Node *condition)
 {
-	int			level = authz_condition_enter_path();
+	int			level = authz_condition_enter_canonical();
 	char	   *text = authz_condition_deparse(relation, condition);
 
-	authz_condition_leave_path(level);
+	authz_condition_leave_canonical(level);
 	return text;
 }
 
@@ -120,8 +120,11 @@ canonicalise(Relation relation, const char *text, const char *old_text, List **o
 	Node	   *condition = is_canonical ? parse_canonical(relation, text) :
 		authz_condition_parse(relation, text);
 	char	   *canonical = deparse_canonical(relation, condition);
-	Node	   *again = parse_canonical(relation, canonical);
+	Node	   *again;
 
+	/* The first reading back may flatten it: BETWEEN, beside AND, makes an AND of its own. */
+	canonical = deparse_canonical(relation, parse_canonical(relation, canonical));
+	again = parse_canonical(relation, canonical);
 	if (strcmp(canonical, deparse_canonical(relation, again)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

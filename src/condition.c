@@ -34,18 +34,35 @@
 
 #include "condition.h"
 
+/*
+ * What reading and writing canonical text depends on.  The settings of who
+ * stores a condition and of who runs into it are theirs; with them a date, a
+ * string with a backslash or a NULL in an array would be another for each.
+ */
+static const char *const canonical_settings[][2] = {
+	{"search_path", "pg_catalog, pg_temp"},
+	{"standard_conforming_strings", "on"},
+	{"array_nulls", "on"},
+	{"transform_null_equals", "off"},
+	{"DateStyle", "ISO, YMD"},
+	{"IntervalStyle", "postgres"},
+	{"extra_float_digits", "3"},
+	{"quote_all_identifiers", "off"},
+};
+
 int
-authz_condition_enter_path(void)
+authz_condition_enter_canonical(void)
 {
 	int			level = NewGUCNestLevel();
 
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	for (int i = 0; i < lengthof(canonical_settings); i++)
+		(void) set_config_option(canonical_settings[i][0], canonical_settings[i][1], PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	return level;
 }
 
 void
-authz_condition_leave_path(int level)
+authz_condition_leave_canonical(int level)
 {
 	AtEOXact_GUC(true, level);
 }

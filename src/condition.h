@@ -15,12 +15,12 @@
 #define AUTHZ_CONDITION_ALIAS "resource"
 
 /*
- * While conditions are read or written canonically, names resolve in
- * pg_catalog only.  Enter returns a nest level for leave; an error in between
- * needs no cleaning up.
+ * Between enter and leave, text is read and written canonically: names resolve
+ * in pg_catalog only, and nobody's settings matter.  Enter returns a nest level
+ * for leave; an error in between needs no cleaning up.
  */
-extern int	authz_condition_enter_path(void);
-extern void authz_condition_leave_path(int level);
+extern int	authz_condition_enter_canonical(void);
+extern void authz_condition_leave_canonical(int level);
 
 /*
  * Parse a condition over the columns of a relation under the search_path in
@@ -30,7 +30,7 @@ extern void authz_condition_leave_path(int level);
  */
 extern Node *authz_condition_parse(Relation relation, const char *text);
 
-/* Canonical text of a tree that authz_condition_parse returned; to be called on the canonical path. */
+/* Canonical text of a tree that authz_condition_parse returned; to be called between enter and leave. */
 extern char *authz_condition_deparse(Relation relation, Node *condition);
 
 /* Attribute numbers (as is) of the row that a condition reads. */

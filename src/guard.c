@@ -391,12 +391,28 @@ resets_all(Node *statement)
 	return IsA(statement, VariableSetStmt) && ((VariableSetStmt *) statement)->kind == VAR_RESET_ALL;
 }
 
+/* Error context callback: a token stands in the statement's text, which core would log. */
+static void
+hide_statement(void *arg)
+{
+	errhidestmt(true);
+}
+
+static bool
+sets_token(Node *statement)
+{
+	return IsA(statement, VariableSetStmt) && ((VariableSetStmt *) statement)->name &&
+		pg_strcasecmp(((VariableSetStmt *) statement)->name, "authz.token") == 0;
+}
+
 static void
 guard_process_utility(PlannedStmt *plan, const char *source, bool read_only_tree,
 					  ProcessUtilityContext context, ParamListInfo params,
 					  QueryEnvironment *environment, DestReceiver *receiver,
 					  QueryCompletion *completion)
 {
+	ErrorContextCallback callback = {error_context_stack, hide_statement, NULL};
+
 	if (IsTransactionState())
 	{
 		AcceptInvalidationMessages();
@@ -404,12 +420,16 @@ guard_process_utility(PlannedStmt *plan, const char *source, bool read_only_tree
 			decide_on_change();
 	}
 
+	if (sets_token(plan->utilityStmt))
+		error_context_stack = &callback;
 	if (prev_process_utility)
 		prev_process_utility(plan, source, read_only_tree, context, params, environment,
 							 receiver, completion);
 	else
 		standard_ProcessUtility(plan, source, read_only_tree, context, params, environment,
 								receiver, completion);
+	if (error_context_stack == &callback)
+		error_context_stack = callback.previous;
 
 	if (resets_all(plan->utilityStmt))
 		authz_identity_forget_failure();

@@ -370,7 +370,7 @@ parse_condition(AuthzPolicySet *set, AuthzPolicy *policy, const char *text)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	Relation	relation = table_open(set->relid, AccessShareLock);
-	int			level = authz_condition_enter_path();
+	int			level = authz_condition_enter_canonical();
 	Node	   *condition = NULL;
 
 	PG_TRY();
@@ -392,7 +392,7 @@ parse_condition(AuthzPolicySet *set, AuthzPolicy *policy, const char *text)
 	}
 	PG_END_TRY();
 
-	authz_condition_leave_path(level);
+	authz_condition_leave_canonical(level);
 	table_close(relation, AccessShareLock);
 	return condition;
 }

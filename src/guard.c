@@ -37,6 +37,7 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/planmain.h"
+#include "optimizer/planner.h"
 #include "tcop/pquery.h"
 #include "tcop/utility.h"
 #include "utils/inval.h"
@@ -61,9 +62,11 @@ typedef struct HeldCursor
 
 static ExecutorStart_hook_type prev_executor_start = NULL;
 static ExecutorRun_hook_type prev_executor_run = NULL;
+static planner_hook_type prev_planner = NULL;
 static ProcessUtility_hook_type prev_process_utility = NULL;
 
 static int	open_count = 0;
+static bool go_serial = false;	/* what is being planned must not enter parallel mode */
 static bool identity_left_open = false; /* the identity changed while open_count was not 0 */
 static bool change_noted = false;	/* the identity changed; planned_signature not compared yet */
 static uint32 permits_hash = 0; /* of authz.permits in PROCOID; 0 until something was planned */
@@ -120,6 +123,43 @@ authz_guard_mark_plan(PlannerInfo *root, Oid function, uint64 signature)
 	record_plan_function_dependency(root, function);
 	glob->invalItems = lappend(glob->invalItems, make_mark(MARK_HIGH, high));
 	glob->invalItems = lappend(glob->invalItems, make_mark(MARK_LOW, low));
+}
+
+void
+authz_guard_go_serial(PlannerGlobal *glob)
+{
+	glob->maxParallelHazard = PROPARALLEL_UNSAFE;
+	glob->parallelModeOK = false;
+	go_serial = true;
+}
+
+/*
+ * Planner hook.  A sub-query is planned when other parts of the statement may
+ * have got a Gather already.  Without parallel mode that one runs its plan
+ * itself, so nothing needs to be planned again.
+ */
+static PlannedStmt *
+guard_planner(Query *query, const char *source, int options, ParamListInfo params)
+{
+	bool		outer = go_serial;
+	PlannedStmt *plan;
+
+	go_serial = false;
+	PG_TRY();
+	{
+		if (prev_planner)
+			plan = prev_planner(query, source, options, params);
+		else
+			plan = standard_planner(query, source, options, params);
+		if (go_serial)
+			plan->parallelModeNeeded = false;
+	}
+	PG_FINALLY();
+	{
+		go_serial = outer;
+	}
+	PG_END_TRY();
+	return plan;
 }
 
 static bool
@@ -438,6 +478,8 @@ guard_process_utility(PlannedStmt *plan, const char *source, bool read_only_tree
 void
 authz_guard_init(void)
 {
+	prev_planner = planner_hook;
+	planner_hook = guard_planner;
 	prev_executor_start = ExecutorStart_hook;
 	ExecutorStart_hook = guard_executor_start;
 	prev_executor_run = ExecutorRun_hook;

@@ -13,6 +13,9 @@
 /* Planner: note in the plan that it was made for the signature; once per statement is enough. */
 extern void authz_guard_mark_plan(PlannerInfo *root, Oid function, uint64 signature);
 
+/* Planner: this statement holds what must not run in parallel mode, whatever was planned so far. */
+extern void authz_guard_go_serial(PlannerGlobal *glob);
+
 /* Number of open executors of this backend that were filtered under the current identity. */
 extern int	authz_guard_open_count(void);
 

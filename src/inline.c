@@ -153,9 +153,7 @@ note_parallel_hazard(PlannerGlobal *glob, Node *condition)
 				glob->maxParallelHazard = PROPARALLEL_RESTRICTED;
 			break;
 		default:
-			glob->maxParallelHazard = PROPARALLEL_UNSAFE;
-			glob->parallelModeOK = false;
-			glob->parallelModeNeeded = false;
+			authz_guard_go_serial(glob);
 			break;
 	}
 }

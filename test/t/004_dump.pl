@@ -1,0 +1,284 @@
+# 004_dump.pl
+#	  What pg_dump writes and pg_restore or psql reads decides the same for the same
+#	  identities, keeps its history, and is protected as before.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use AuthzSession;
+use AuthzToken;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', "log_statement = none\n");
+$node->start;
+$node->safe_psql('postgres', <<~'SQL');
+	CREATE ROLE app LOGIN;
+	CREATE ROLE clara LOGIN IN ROLE app;
+	CREATE ROLE proprietor LOGIN;
+	CREATE DATABASE original;
+	CREATE DATABASE plain;
+	CREATE DATABASE archive;
+	CREATE DATABASE parallel;
+	CREATE DATABASE inserts;
+	CREATE DATABASE one_table;
+	CREATE DATABASE bare;
+	SQL
+$node->safe_psql('original', "CREATE EXTENSION authz;\n" . issuer_sql() . <<~'SQL');
+	CREATE SCHEMA shop AUTHORIZATION proprietor;
+	GRANT USAGE ON SCHEMA shop TO app;
+	GRANT CREATE ON SCHEMA public TO proprietor;
+	GRANT authz_admin TO proprietor;
+	ALTER DEFAULT PRIVILEGES FOR ROLE proprietor IN SCHEMA shop GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app;
+
+	SET SESSION AUTHORIZATION proprietor;
+	CREATE TYPE shop.state AS ENUM ('open', 'closed');
+	CREATE FUNCTION shop.is_open(s shop.state) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$SELECT s = 'open'$$;
+	CREATE TABLE shop.orders (id int, tenant bigint, state shop.state, note text, PRIMARY KEY (id, tenant)) PARTITION BY LIST (tenant);
+	CREATE TABLE shop.orders_low PARTITION OF shop.orders FOR VALUES IN (0, 1, 2);
+	CREATE TABLE shop.orders_high PARTITION OF shop.orders FOR VALUES IN (3, 4, 5) PARTITION BY LIST (tenant);
+	CREATE TABLE shop.orders_3 PARTITION OF shop.orders_high FOR VALUES IN (3);
+	CREATE TABLE shop.orders_rest PARTITION OF shop.orders_high FOR VALUES IN (4, 5);
+	CREATE TABLE shop.document (id int PRIMARY KEY, owner text, title text, "Secret Note" text);
+	CREATE TABLE shop.letter (recipient text) INHERITS (shop.document);
+	-- No policy reads it for anybody, but conditions do.
+	CREATE TABLE shop.member (subject text, tenant bigint, PRIMARY KEY (subject, tenant));
+	CREATE TABLE public.free (id int);
+	GRANT ALL ON public.free TO app;
+	INSERT INTO shop.orders SELECT g, g % 6, CASE g % 4 WHEN 0 THEN 'closed' ELSE 'open' END::shop.state, 'n' || g FROM generate_series(1, 120) g;
+	INSERT INTO shop.document SELECT g, CASE g % 3 WHEN 0 THEN 'alice' WHEN 1 THEN 'bob' END, 't' || g, 's' || g FROM generate_series(1, 30) g;
+	INSERT INTO shop.letter SELECT g, 'bob', 'l' || g, NULL, 'carol' FROM generate_series(31, 40) g;
+	INSERT INTO shop.member VALUES ('carol', 1), ('carol', 3), ('bob', 4);
+	INSERT INTO public.free SELECT generate_series(1, 3);
+	SELECT authz.protect_schema('shop');
+	SELECT authz.create_role('reader', description => 'reads'), authz.create_role('tenant', '{reader}'),
+		authz.create_role('member'), authz.create_role('admin', '{tenant,member}'), authz.create_role('later');
+	SET search_path = shop, public;
+	SELECT authz.create_policy('admin', 'orders', '{select,insert,update,delete,truncate}', roles => '{admin}', description => 'it''s all');
+	SELECT authz.create_policy('tenant', 'orders', '{select,insert,update}', 'tenant = authz.attr_bigint(''tenant'')', '{tenant}');
+	SELECT authz.create_policy('member', 'orders', '{select,delete}',
+		'is_open(state) AND tenant IN (SELECT m.tenant FROM member m WHERE m.subject = authz.subject())', '{member}');
+	SELECT authz.create_policy('closed stays', 'orders', '{update,delete}', 'state = ''closed''', '{*}', effect => 'forbid');
+	SELECT authz.create_policy('note only', 'orders', '{update}', 'id % 2 = 0', '{reader}',
+		check_condition => 'note <> ''never''', columns => '{note}');
+	SELECT authz.create_policy('own', 'document', '{select,insert,update,delete}', 'owner = authz.subject()', check_condition => 'owner = authz.subject() AND title <> ''''');
+	SELECT authz.create_policy('Sec"ret', 'document', '{select}', '"Secret Note" = ''s1''', '{anonymous}');
+	SELECT authz.create_policy('disabled', 'document', '{select}', roles => '{tenant}');
+	SELECT authz.disable_policy('disabled', 'document');
+	SELECT authz.create_policy('past', 'document', '{select}', roles => '{*,anonymous}', valid_during => '(,2020-01-01)');
+	SELECT authz.create_policy('future', 'document', '{select}', roles => '{*,anonymous}', valid_during => '[2120-01-01,)');
+	SELECT authz.create_policy('now', 'document', '{select}', 'id = 2', '{reader}', valid_during => '[2020-01-01,2120-01-01)');
+	SELECT authz.alter_policy('tenant', 'orders', description => 'of his own');
+	SELECT authz.create_policy('gone', 'orders', '{select}');
+	SELECT authz.drop_policy('gone', 'orders');
+	SELECT authz.grant_role('dave', 'tenant', reason => 'stands in'), authz.grant_role('dave', 'admin', '(,2020-01-01)'),
+		authz.grant_role('erin', 'admin', '[2020-01-01,2120-01-01)', issuer => 'https://issuer.example'),
+		authz.grant_role('clara at the desk', 'member');
+	SELECT authz.map_login('clara', 'clara at the desk');
+	INSERT INTO shop.member SELECT 'clara at the desk', 5 WHERE false;
+	SELECT authz.create_issuer('https://other.example', '{x,y}', NULL, NULL, 'data.user', '{"*": "data", "tenant": "t.id"}', '10 s');
+	SELECT authz.add_key('https://other.example', 'o', 'HS384', repeat('o', 48), '[2020-01-01,2120-01-01)');
+	SELECT authz.revoke_token('https://issuer.example', 'stolen'), authz.revoke_session('https://issuer.example', 'lost'),
+		authz.revoke_subject('https://issuer.example', 'mallory', now() + '1 day');
+	RESET SESSION AUTHORIZATION;
+	INSERT INTO shop.member VALUES ('clara at the desk', 5);
+	CREATE VIEW public.open_orders WITH (security_barrier) AS SELECT id, tenant FROM shop.orders WHERE state = 'open';
+	ALTER VIEW public.open_orders OWNER TO proprietor;
+	GRANT SELECT ON public.open_orders TO app;
+	SQL
+
+# Who asks, and what they ask: each answer is part of the fingerprint of a database.
+my %token = (
+	nobody => '',
+	alice => token('alice', ['tenant'], tenant => 3),
+	bob => token('bob', ['member']),
+	carol => token('carol', [ 'member', 'tenant' ], tenant => 2),
+	dave => token('dave', [], tenant => 4),
+	erin => token('erin', []),
+	thief => token('alice', ['admin'], jti => 'stolen'),
+	lost => token('alice', ['admin'], sid => 'lost'),
+	mallory => token('mallory', ['admin']),
+	forged => AuthzToken::sign({ iss => ISSUER, aud => AUDIENCE, sub => 'alice', exp => time + 60 }, secret => 'f' x 40));
+my @asked = (
+	"SELECT authz.identity() - 'expires_at' - 'issued_at'",
+	(map { "SELECT count(*), min(id), max(id), sum(id * id) FROM $_" }
+		qw(shop.orders shop.orders_low shop.orders_3 shop.orders_rest shop.document shop.letter public.open_orders public.free)),
+	"SELECT count(*), sum(id) FROM shop.orders o WHERE authz.permits_row('select', o)",
+	"UPDATE shop.orders SET note = 'new' RETURNING id",
+	"UPDATE shop.orders SET note = 'never'",
+	"UPDATE shop.orders SET note = note, state = state RETURNING id",
+	"UPDATE shop.document SET title = ''",
+	"DELETE FROM shop.orders RETURNING id",
+	"DELETE FROM shop.document RETURNING id",
+	"INSERT INTO shop.orders VALUES (1000, 3, 'open', 'x')",
+	"INSERT INTO shop.orders_low VALUES (1000, 2, 'open', 'x')",
+	"INSERT INTO shop.letter VALUES (1000, 'alice', 'x', NULL, 'bob')",
+	'SELECT * FROM shop.member');
+
+# Everything that everybody may do.
+sub fingerprint
+{
+	my ($database) = @_;
+	my $result = '';
+
+	for my $who (sort keys %token, 'clara')
+	{
+		my $session = AuthzSession->on($node, user => $who eq 'clara' ? 'clara' : 'app', database => $database);
+
+		$result .= "$who: " . $session->query("SET authz.token = '" . ($token{$who} // '') . "'") . "\n";
+		for my $sql (@asked)
+		{
+			$session->query('BEGIN');
+			$result .= "$who: $sql: " . join(' ', sort split /\n/, $session->query($sql)) . "\n";
+			$session->query('ROLLBACK');
+		}
+		$session->close;
+	}
+	return $result;
+}
+
+# What the administrator sees of it.
+my @catalog = (
+	'SELECT authz.policy_version()',
+	'SELECT * FROM authz.policy_history ORDER BY version',
+	q{SELECT (to_jsonb(p) - 'depends_on')::text FROM authz.policy p ORDER BY relation::text, name},
+	'SELECT relation, logical, had_row_security, had_force, protected_by, protected_at, complete FROM authz.protected_table ORDER BY relation::text',
+	'SELECT * FROM authz.protected_schema',
+	'SELECT * FROM authz.role ORDER BY name', 'SELECT * FROM authz.role_inheritance ORDER BY role, inherits',
+	'SELECT * FROM authz.role_grant ORDER BY 1', 'SELECT * FROM authz.issuer WHERE NOT internal ORDER BY 1',
+	q{SELECT * FROM authz.key WHERE issuer <> 'authz:internal' ORDER BY 1, 2},
+	'SELECT * FROM authz.revoked_token', 'SELECT * FROM authz.revoked_session', 'SELECT * FROM authz.revoked_subject',
+	'SELECT * FROM authz.login_map');
+sub catalog
+{
+	my ($database) = @_;
+	my $session = AuthzSession->on($node, database => $database);
+
+	return join "\n", map { $session->query($_) } @catalog;
+}
+
+# The lines in which two texts differ: the texts themselves are long.
+sub is_same
+{
+	my ($got, $expected, $name) = @_;
+	my (%in_got, %in_expected);
+
+	$in_got{$_}++ for split /\n/, $got;
+	$in_expected{$_}++ for split /\n/, $expected;
+	is_deeply(
+		[ grep { !$in_expected{$_} } split /\n/, $got ],
+		[ grep { !$in_got{$_} } split /\n/, $expected ], $name)
+	  or diag(map { "got:      $_\n" } (grep { !$in_expected{$_} } split /\n/, $got)[ 0 .. 4 ]);
+}
+
+my $decisions = fingerprint('original');
+my $catalog = catalog('original');
+like($decisions, qr/^alice: SELECT count.* FROM shop.orders: 20\|3\|117/m, 'a tenant has rows to lose');
+like($decisions, qr/^nobody: SELECT count.* FROM shop.orders: 0\|/m, 'somebody has none to gain');
+like($decisions, qr/^clara: SELECT count.* FROM shop.orders: 20\|/m, 'a mapped login has rows');
+like($decisions, qr/^thief: SELECT count.* FROM shop.orders: ERROR 28000 token refused: it has been revoked/m, 'a token is revoked');
+
+my $directory = PostgreSQL::Test::Utils::tempdir();
+my @superuser = ('-U', $node->safe_psql('postgres', 'SELECT current_user'));
+command_ok([ 'pg_dump', '-d', $node->connstr('original'), '-f', "$directory/plain.sql" ], 'pg_dump, plain');
+command_ok([ 'pg_dump', '-d', $node->connstr('original'), '-Fc', '-f', "$directory/archive" ], 'pg_dump, custom');
+command_ok([ 'pg_dump', '-d', $node->connstr('original'), '--inserts', '-f', "$directory/inserts.sql" ], 'pg_dump, with INSERTs');
+my $plain = slurp_file("$directory/plain.sql");
+my $internal_key = $node->safe_psql('original', q{SELECT key FROM authz.key WHERE issuer = 'authz:internal'});
+isnt($internal_key, '', 'there is an internal key');
+unlike($plain, qr/\Q$internal_key\E|authz:internal/, 'it is not in the dump');
+like($plain, qr/\Q@{[SECRET]}\E/, 'while the issuers\' keys are');
+
+my %restore = (
+	plain => [ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('plain'), '-f', "$directory/plain.sql" ],
+	archive => [ 'pg_restore', '--exit-on-error', '-d', $node->connstr('archive'), "$directory/archive" ],
+	inserts => [ 'psql', '-X', '-q', '-1', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('inserts'), '-f', "$directory/inserts.sql" ]);
+# A parallel restore does not keep foreign keys of an extension's tables in order, whoever's
+# they are: their data comes first, and by one worker.
+my @stage = (
+	[ '--section=pre-data' ],
+	[ '--section=data', '-n', 'authz' ],
+	[ '--section=data', '-N', 'authz', '-j', '4' ],
+	[ '--section=post-data', '-j', '4' ]);
+for my $stage (@stage)
+{
+	command_ok([ 'pg_restore', '--exit-on-error', @$stage, '-d', $node->connstr('parallel'), "$directory/archive" ],
+		"parallel: restored @$stage");
+}
+for my $database (sort keys %restore, 'parallel')
+{
+	command_ok($restore{$database}, "$database: restored") if $restore{$database};
+	is_same(catalog($database), $catalog, "$database: policies, history, grants, issuers and keys are the same");
+	is_same(fingerprint($database), $decisions, "$database: everybody is permitted the same");
+	isnt($node->safe_psql($database, q{SELECT key FROM authz.key WHERE issuer = 'authz:internal'}), $internal_key,
+		"$database: an internal key of its own");
+}
+
+# A restored database is alive.
+for my $database ('plain', 'archive')
+{
+	my $session = AuthzSession->on($node, database => $database);
+	my $app = AuthzSession->on($node, user => 'app', database => $database);
+	my $version = $session->query('SELECT authz.policy_version()');
+
+	for my $command ('ALTER TABLE shop.orders DISABLE ROW LEVEL SECURITY', 'ALTER TABLE shop.orders_3 NO FORCE ROW LEVEL SECURITY',
+		'DROP POLICY authz_select ON shop.document', 'CREATE POLICY mine ON shop.letter USING (true)')
+	{
+		like($session->query($command), qr/^ERROR 55000 table .* is protected by authz/, "$database: refused: $command");
+	}
+	like($session->query('DROP FUNCTION shop.is_open'), qr/^ERROR 2BP01 policy "member" on table shop.orders depends/, "$database: what a policy needs stays");
+	like($session->query('ALTER TABLE shop.orders RENAME COLUMN state TO status'), qr/^ERROR 2BP01/, "$database: a column, too");
+	is($app->query(q{SET authz.token = ''; SELECT count(*) FROM shop.orders}), '0', "$database: nobody");
+	$session->query(q{GRANT EXECUTE ON FUNCTION authz.assume TO app});
+	is($app->query(q{SELECT authz.assume('zoe', '{tenant}', '{"tenant": 5}'); SELECT count(*) FROM shop.orders}), "\n20", "$database: assume works");
+	is($session->query(q{SELECT authz.create_policy('new', 'shop.orders', '{select}', 'id = 1', '{tenant}'); SELECT authz.policy_version()}),
+		"\n" . ($version + 1), "$database: the next version follows the last");
+	is($session->query(q{SELECT h.version, h.operation, h.name FROM authz.policy_history h ORDER BY h.version DESC LIMIT 1}),
+		($version + 1) . '|create|new', "$database: and is in the history");
+	is($app->query('SELECT count(*) FROM shop.orders'), '21', "$database: it binds");
+	is($session->query(q{SELECT authz.grant_role('zoe', 'admin')}), '', "$database: a grant after the restored ones");
+	is($app->query('SELECT count(*) FROM shop.orders'), '120', "$database: it binds");
+	is($session->query('SET ROLE proprietor; CREATE TABLE shop.added AS SELECT 1 AS id; CREATE TABLE shop.orders_9 PARTITION OF shop.orders FOR VALUES IN (9); RESET ROLE'), '', "$database: new tables");
+	is($session->query(q{SELECT relation, logical, complete FROM authz.protected_table WHERE relation IN ('shop.added'::regclass, 'shop.orders_9'::regclass) ORDER BY relation::text}),
+		"shop.added|shop.added|t\nshop.orders_9|shop.orders|t", "$database: of a protected schema, a protected table, are protected");
+	is($app->query('SELECT count(*) FROM shop.added'), '0', "$database: closed");
+	is($session->query(q{SELECT authz.unprotect_schema('shop'); SELECT authz.unprotect('shop.document')}), "\n", "$database: unprotect works");
+	is($app->query('SELECT count(*) FROM shop.document'), '40', "$database: and opens");
+}
+is_same(fingerprint('original'), $decisions, 'the original is as it was');
+
+# Once more into the same database: fails, and changes nothing.
+command_fails([ 'psql', '-X', '-q', '-1', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('inserts'), '-f', "$directory/plain.sql" ], 'a second time: fails (psql)');
+command_fails([ 'pg_restore', '-1', '-d', $node->connstr('inserts'), "$directory/archive" ], 'a second time: fails (pg_restore)');
+is_same(catalog('inserts'), $catalog, 'a second time: nothing has changed');
+# Not in one transaction, the errors of each command ignored.
+$node->run_log([ 'pg_restore', '-d', $node->connstr('inserts'), "$directory/archive" ]);
+is($node->safe_psql('inserts', 'SELECT authz.policy_version()'), $node->safe_psql('original', 'SELECT authz.policy_version()'), 'a second time, errors ignored: no new version');
+is($node->safe_psql('inserts', q{SELECT count(*) FROM authz.policy}), $node->safe_psql('original', q{SELECT count(*) FROM authz.policy}), 'a second time, errors ignored: no policy twice');
+
+# A dump is complete or fails.
+command_fails_like([ 'pg_dump', '-d', $node->connstr('original'), '-U', 'proprietor', '-t', 'shop.orders_low', '-f', "$directory/owner.sql" ],
+	qr/query would be affected by row-level security policy for table "orders_low"/, 'pg_dump by an owner without BYPASSRLS fails');
+unlike(slurp_file("$directory/owner.sql"), qr/n1$/m, 'and has no row in it');
+
+# One table: closed in a database that knows nothing of its policies.
+command_ok([ 'pg_dump', '-d', $node->connstr('original'), '-t', 'shop.document', '-t', 'shop.letter', '-f', "$directory/table.sql" ], 'pg_dump -t');
+$node->safe_psql('one_table', 'CREATE EXTENSION authz; CREATE SCHEMA shop; GRANT USAGE ON SCHEMA shop TO app');
+command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('one_table'), '-f', "$directory/table.sql" ], 'one table: restored');
+my $app = AuthzSession->on($node, user => 'app', database => 'one_table');
+is($node->safe_psql('one_table', 'SELECT count(*) FROM shop.document'), '40', 'one table: the rows are there');
+is($app->query('SELECT count(*) FROM shop.document'), '0', 'one table: nobody sees them');
+like($app->query(q{INSERT INTO shop.document VALUES (1000, 'x')}), qr/^ERROR 42501/, 'one table: nor adds to them');
+$node->safe_psql('one_table', q{SELECT authz.protect('shop.document'); SELECT authz.create_policy('p', 'shop.document', '{select}', 'id <= 3', '{anonymous}')});
+is($app->query('SELECT count(*) FROM shop.document'), '3', 'one table: protected again, policies work');
+$node->safe_psql('bare', 'CREATE SCHEMA shop; GRANT USAGE ON SCHEMA shop TO app');
+$node->run_log([ 'psql', '-X', '-q', '-d', $node->connstr('bare'), '-f', "$directory/table.sql" ]);
+$app = AuthzSession->on($node, user => 'app', database => 'bare');
+is($node->safe_psql('bare', 'SELECT count(*) FROM shop.document'), '40', 'without the extension: the rows are there');
+is($app->query('SELECT count(*) FROM shop.document'), '0', 'without the extension: nobody sees them');
+
+$node->stop;
+done_testing();

@@ -55,7 +55,7 @@ $(OBJS): Makefile $(wildcard src/*.h)
 endif
 
 # What the scripts get; the command line's own PARTS= and the like go with it.
-WITH = MAKE='$(MAKE)' PG_CONFIG='$(PG_CONFIG)' PARTS='$(PARTS)' ONLY='$(ONLY)' FUZZ_SECONDS='$(FUZZ_SECONDS)'
+WITH = MAKE='$(MAKE)' PG_CONFIG='$(PG_CONFIG)' PARTS='$(PARTS)' ONLY='$(ONLY)' FUZZ_SECONDS='$(FUZZ_SECONDS)' AUTHZ_SEED='$(AUTHZ_SEED)'
 
 .PHONY: $(OWN_GOALS)
 

@@ -44,6 +44,10 @@ BEGIN
 		FROM authz.protected_table t JOIN pg_class c ON c.oid = t.relation,
 			LATERAL (SELECT CASE WHEN NOT c.relrowsecurity THEN 'row security would be disabled'
 								 WHEN NOT c.relforcerowsecurity THEN 'row security would not be forced on its owner'
+								 WHEN EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = t.relation
+										AND i.inhparent <> ALL (t.open_parents)
+										AND NOT EXISTS (SELECT FROM authz.protected_table x WHERE x.relation = i.inhparent))
+									THEN 'it would be read unfiltered through a parent that is not protected'
 								 ELSE authz.native_policy_problem(t.relation) END) p(problem)
 		WHERE t.complete AND t.relation = ANY (touched) AND p.problem IS NOT NULL LIMIT 1;
 	IF FOUND THEN
@@ -56,7 +60,7 @@ $$;
 COMMENT ON FUNCTION authz.check_protection(oid[]) IS 'raises if a protected table has lost its row security';
 
 -- Children of protected tables, and tables of protected schemas, that are not protected yet.
-CREATE FUNCTION authz.extend_protection() RETURNS void
+CREATE FUNCTION authz.extend_protection(touched oid[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -64,9 +68,9 @@ DECLARE
 BEGIN
 	LOOP
 		SELECT i.inhrelid::regclass AS relation, t.logical INTO new
-			FROM authz.protected_table t JOIN pg_inherits i ON i.inhparent = t.relation
+			FROM pg_inherits i JOIN authz.protected_table t ON t.relation = i.inhparent
 				JOIN pg_class c ON c.oid = i.inhrelid
-			WHERE c.relkind IN ('r', 'p')
+			WHERE (i.inhrelid = ANY (touched) OR i.inhparent = ANY (touched)) AND c.relkind IN ('r', 'p')
 				AND NOT EXISTS (SELECT FROM authz.protected_table x
 								WHERE x.relation = i.inhrelid AND (x.logical = t.logical OR x.logical = x.relation))
 			LIMIT 1;
@@ -74,14 +78,19 @@ BEGIN
 		PERFORM authz.protect_as(new.relation, new.logical);
 	END LOOP;
 	FOR new IN
-		SELECT c.oid::regclass AS relation FROM authz.protected_schema s JOIN pg_class c ON c.relnamespace = s.schema
-		WHERE c.relkind IN ('r', 'p') AND NOT EXISTS (SELECT FROM authz.protected_table x WHERE x.relation = c.oid)
+		SELECT c.oid::regclass AS relation FROM pg_class c JOIN authz.protected_schema s ON s.schema = c.relnamespace
+		WHERE c.oid = ANY (touched) AND c.relkind IN ('r', 'p')
+			AND NOT EXISTS (SELECT FROM authz.protected_table x WHERE x.relation = c.oid)
 	LOOP
 		PERFORM authz.protect(new.relation);
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION authz.extend_protection() IS 'protects new children of protected tables and new tables of protected schemas';
+COMMENT ON FUNCTION authz.extend_protection(oid[]) IS 'protects new children of protected tables and new tables of protected schemas';
+
+CREATE FUNCTION authz.is_protected(relation oid) RETURNS boolean
+LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'authz_is_protected';
+COMMENT ON FUNCTION authz.is_protected(oid) IS 'is the table protected by now, whatever the transaction''s snapshot sees';
 
 CREATE FUNCTION authz.after_ddl() RETURNS event_trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -92,11 +101,21 @@ BEGIN
 	IF touched IS NULL THEN
 		RETURN;
 	END IF;
+	-- Protected after this transaction's snapshot was taken: what follows would not see it.
+	IF EXISTS (SELECT FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid, unnest(ARRAY[c.oid, i.inhparent]) o
+			   WHERE c.oid = ANY (touched) AND authz.is_protected(o)
+					AND NOT EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = o)) THEN
+		RAISE EXCEPTION 'could not see the protection of a table' USING ERRCODE = 'serialization_failure',
+			DETAIL = 'The table was protected after this transaction began.', HINT = 'Run the transaction again.';
+	END IF;
 	PERFORM authz.check_policies(touched);
-	IF TG_TAG LIKE '%TABLE%' OR TG_TAG LIKE '%POLICY' OR TG_TAG LIKE '%SCHEMA' OR TG_TAG LIKE 'SELECT%' THEN
-		PERFORM authz.extend_protection();
+	IF TG_TAG LIKE '%TABLE%' OR TG_TAG LIKE '%TRIGGER' OR TG_TAG LIKE '%POLICY' OR TG_TAG LIKE '%SCHEMA' OR TG_TAG LIKE 'SELECT%' THEN
+		PERFORM authz.extend_protection(touched);
 		-- Only these: deparsing a policy locks its table, and two commands would wait for each other.
-		PERFORM authz.check_protection(touched || ARRAY(SELECT p.polrelid FROM pg_policy p WHERE p.oid = ANY (touched)));
+		PERFORM authz.check_protection(touched || ARRAY(SELECT p.polrelid FROM pg_policy p WHERE p.oid = ANY (touched))
+			|| ARRAY(SELECT t.tgrelid FROM pg_trigger t WHERE t.oid = ANY (touched))
+			-- ATTACH PARTITION names the parent only.
+			|| ARRAY(SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = ANY (touched)));
 	END IF;
 END
 $$;
@@ -119,12 +138,12 @@ BEGIN
 	PERFORM authz.check_policies(dropped);
 	PERFORM authz.check_protection(ARRAY(
 		SELECT to_regclass(format('%I.%I', o.address_names[1], o.address_names[2]))::oid
-		FROM pg_event_trigger_dropped_objects() o WHERE o.object_type = 'policy'));
+		FROM pg_event_trigger_dropped_objects() o WHERE o.object_type IN ('policy', 'trigger')));
 END
 $$;
 COMMENT ON FUNCTION authz.after_drop() IS 'event trigger: forgets dropped tables, refuses to drop what a policy needs';
 
-REVOKE ALL ON FUNCTION authz.check_policies(oid[]), authz.check_protection(oid[]), authz.extend_protection(),
+REVOKE ALL ON FUNCTION authz.is_protected(oid), authz.check_policies(oid[]), authz.check_protection(oid[]), authz.extend_protection(oid[]),
 	authz.after_ddl(), authz.after_drop() FROM PUBLIC;
 
 CREATE EVENT TRIGGER authz_after_ddl ON ddl_command_end EXECUTE FUNCTION authz.after_ddl();

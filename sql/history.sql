@@ -63,7 +63,8 @@ BEGIN
 		RETURN NULL;
 	END IF;
 	-- So was a row that history already has as it is.
-	IF TG_OP = 'INSERT' AND number IS NULL AND new_row = (
+	IF TG_OP = 'INSERT' AND number IS NULL
+		AND (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = session_user) AND new_row = (
 		SELECT h.new FROM authz.policy_history h WHERE h.object_type = TG_ARGV[0] AND h.name = object_name
 		ORDER BY h.version DESC LIMIT 1) THEN
 		RETURN NULL;

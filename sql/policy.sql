@@ -148,11 +148,12 @@ COMMENT ON FUNCTION authz.permits_row(text, record, name[]) IS
 -- names in a condition resolve under the path of the caller.
 
 CREATE FUNCTION authz.require_policy(name text, on_table regclass) RETURNS void
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF NOT EXISTS (SELECT FROM authz.policy p
-				   WHERE p.relation = on_table AND p.name = require_policy.name COLLATE "C") THEN
+	-- Locked, or somebody could drop it before it is changed.
+	PERFORM FROM authz.policy p WHERE p.relation = on_table AND p.name = require_policy.name COLLATE "C" FOR UPDATE;
+	IF NOT FOUND THEN
 		RAISE EXCEPTION 'policy "%" for table "%" does not exist', name, on_table
 			USING ERRCODE = 'undefined_object';
 	END IF;

@@ -8,13 +8,16 @@ CREATE TABLE authz.protected_table (
 	had_force			boolean NOT NULL,
 	complete			boolean NOT NULL DEFAULT false,
 	protected_at		timestamptz NOT NULL DEFAULT now(),
-	protected_by		name NOT NULL DEFAULT session_user
+	protected_by		name NOT NULL DEFAULT session_user,
+	open_parents		oid[] NOT NULL DEFAULT '{}'
 );
 CREATE INDEX protected_table_logical_idx ON authz.protected_table (logical);
 COMMENT ON TABLE authz.protected_table IS 'tables that authz protects, with their partitions and children';
 COMMENT ON COLUMN authz.protected_table.logical IS 'table whose policies hold: itself, or the parent it is a part of';
 COMMENT ON COLUMN authz.protected_table.had_row_security IS 'row security was enabled before';
 COMMENT ON COLUMN authz.protected_table.had_force IS 'row security was forced before';
+COMMENT ON COLUMN authz.protected_table.open_parents IS
+	'parents without protection that it had already: who may read them reads it through them, unfiltered';
 COMMENT ON COLUMN authz.protected_table.complete IS 'row security has been seen in place, and must stay so';
 
 CREATE TABLE authz.protected_schema (
@@ -27,25 +30,68 @@ COMMENT ON TABLE authz.protected_schema IS 'schemas in which every table is prot
 SELECT pg_catalog.pg_extension_config_dump('authz.protected_table', '');
 SELECT pg_catalog.pg_extension_config_dump('authz.protected_schema', '');
 
-CREATE TRIGGER require_owner BEFORE INSERT OR UPDATE OR DELETE ON authz.protected_table
+CREATE TRIGGER a_require_owner BEFORE INSERT OR UPDATE OR DELETE ON authz.protected_table
 	FOR EACH ROW EXECUTE FUNCTION authz.require_owner();
 -- A dump brings the rows before the row security of their tables.
 CREATE FUNCTION authz.begin_protection() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	NEW.complete := false;
+	IF TG_OP = 'INSERT' THEN
+		NEW.complete := false;
+		NEW.open_parents := ARRAY(SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = NEW.relation
+			AND NOT EXISTS (SELECT FROM authz.protected_table p WHERE p.relation = i.inhparent));
+		IF NEW.open_parents <> '{}' THEN
+			RAISE WARNING 'table % can be read unfiltered through a parent', NEW.relation
+				USING HINT = 'Protect the parent too.';
+		END IF;
+	ELSIF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+		RETURN NEW;
+	ELSE
+		-- Only what holds may be called so: it would refuse everybody's DDL.
+		NEW.complete := NEW.complete AND OLD.complete;
+		NEW.open_parents := OLD.open_parents;
+	END IF;
+	IF NEW.logical <> NEW.relation AND (TG_OP = 'INSERT' OR NEW.logical <> OLD.logical)
+		AND NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user)
+		AND NEW.relation NOT IN (SELECT d FROM authz.descendants(NEW.logical) d) THEN
+		RAISE EXCEPTION 'table % is no part of table %', NEW.relation, NEW.logical
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION authz.begin_protection() IS 'trigger: a new protection is complete when check_protection has seen it';
-CREATE TRIGGER begin BEFORE INSERT ON authz.protected_table
+COMMENT ON FUNCTION authz.begin_protection() IS
+	'trigger: a new protection is complete when check_protection has seen it, and under the policies of itself or a parent';
+CREATE TRIGGER begin BEFORE INSERT OR UPDATE ON authz.protected_table
 	FOR EACH ROW EXECUTE FUNCTION authz.begin_protection();
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON authz.protected_table
 	FOR EACH ROW EXECUTE FUNCTION authz.table_changed();
 ALTER TABLE authz.protected_table ENABLE ALWAYS TRIGGER changed;
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON authz.protected_table
 	FOR EACH STATEMENT EXECUTE FUNCTION authz.refuse_truncate();
+
+-- The event trigger acts on these rows with all rights.
+CREATE FUNCTION authz.require_schema_owner() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	item authz.protected_schema := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+BEGIN
+	IF TG_OP <> 'DELETE' AND (item.schema IN ('authz'::regnamespace, 'information_schema'::regnamespace)
+		OR EXISTS (SELECT FROM pg_namespace n WHERE n.oid = item.schema AND n.nspname ^@ 'pg_')) THEN
+		RAISE EXCEPTION 'schema % cannot be protected', item.schema USING ERRCODE = 'wrong_object_type';
+	END IF;
+	IF EXISTS (SELECT FROM pg_namespace n WHERE n.oid = item.schema AND NOT pg_has_role(n.nspowner, 'USAGE')) THEN
+		RAISE EXCEPTION 'must be owner of schema %', item.schema USING ERRCODE = 'insufficient_privilege';
+	END IF;
+	RETURN item;
+END
+$$;
+COMMENT ON FUNCTION authz.require_schema_owner() IS 'trigger: only the owner of a schema may protect it or end that';
+REVOKE ALL ON FUNCTION authz.require_schema_owner() FROM PUBLIC;
+CREATE TRIGGER require_owner BEFORE INSERT OR DELETE ON authz.protected_schema
+	FOR EACH ROW EXECUTE FUNCTION authz.require_schema_owner();
 
 CREATE FUNCTION authz.guard_truncate() RETURNS trigger
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'authz_guard_truncate';
@@ -70,6 +116,9 @@ BEGIN ATOMIC
 			WHERE NOT EXISTS (SELECT FROM found f WHERE f.for_all AND
 				(f.name, f.command, f.filter, f.new_row) = (w.name, w.command, w.filter, w.new_row))
 			ORDER BY w.name LIMIT 1),
+		(SELECT 'trigger "authz_truncate" is missing or disabled' WHERE NOT EXISTS (
+			SELECT FROM pg_trigger t WHERE t.tgrelid = relation AND t.tgname = 'authz_truncate'
+				AND t.tgfoid = 'authz.guard_truncate'::regproc AND t.tgenabled IN ('O', 'A'))),
 		(SELECT format('permissive row security policy "%s" would permit what no authz policy does', f.name) FROM found f
 			WHERE f.name NOT IN (SELECT w.name FROM wanted w) ORDER BY f.name LIMIT 1));
 END;
@@ -144,6 +193,9 @@ BEGIN
 			USING HINT = format('Grant nothing on it: it is filtered when read through %s.', logical);
 		RETURN;
 	END IF;
+	IF before.relpersistence = 't' THEN
+		RAISE EXCEPTION 'temporary table % cannot be protected', relation USING ERRCODE = 'wrong_object_type';
+	END IF;
 	IF before.relkind NOT IN ('r', 'p') OR before.relnamespace IN ('authz'::regnamespace, 'pg_catalog'::regnamespace) THEN
 		RAISE EXCEPTION '% is not an ordinary or partitioned table', relation
 			USING ERRCODE = 'wrong_object_type', HINT = 'Protect the tables that it reads.';
@@ -162,6 +214,9 @@ BEGIN
 				-- What is to be repaired may be touched.
 				complete = t.complete AND before.relrowsecurity AND before.relforcerowsecurity
 					AND authz.native_policy_problem(t.relation) IS NULL;
+	-- Its own parts follow it, away from the table that they all were part of.
+	UPDATE authz.protected_table t SET logical = protect_as.relation
+		WHERE t.logical = other AND t.relation IN (SELECT d FROM authz.descendants(protect_as.relation) d);
 	PERFORM authz.install_protection(relation);
 END
 $$;
@@ -212,6 +267,7 @@ AS $$
 DECLARE
 	removed authz.protected_table[];
 	part authz.protected_table;
+	parent regclass;
 BEGIN
 	IF NOT EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = unprotect.relation AND t.logical = t.relation) THEN
 		RAISE EXCEPTION 'table % is not protected by itself', relation
@@ -232,6 +288,13 @@ BEGIN
 	LOOP
 		RAISE NOTICE 'table %, which was detached, stays protected', part.relation;
 	END LOOP;
+	-- A part of a protected table goes back under that table's policies, with its own parts.
+	SELECT t.logical INTO parent FROM pg_inherits i JOIN authz.protected_table t ON t.relation = i.inhparent
+		WHERE i.inhrelid = unprotect.relation LIMIT 1;
+	IF FOUND THEN
+		UPDATE authz.protected_table t SET logical = parent WHERE t.logical = unprotect.relation;
+		RETURN;
+	END IF;
 	-- All rows first: the event trigger protects the children of what is protected.
 	WITH gone AS (DELETE FROM authz.protected_table t WHERE t.logical = unprotect.relation RETURNING t)
 		SELECT array_agg(gone.t) INTO removed FROM gone;

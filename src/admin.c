@@ -131,6 +131,7 @@ canonicalise(Relation relation, const char *text, const char *old_text, List **o
 				 errmsg("condition has no canonical form"),
 				 errdetail("It is stored as \"%s\", which does not read back the same.", canonical)));
 	*objects = list_concat_unique_oid(*objects, authz_condition_objects(condition));
+	*objects = list_concat_unique_oid(*objects, authz_condition_objects(again));
 	return canonical;
 }
 
@@ -238,6 +239,23 @@ authz_canonicalise_policy(PG_FUNCTION_ARGS)
 	table_close(relation, AccessShareLock);
 	return PointerGetDatum(heap_modify_tuple_by_cols(new, RelationGetDescr(table), 3, columns,
 													 values, nulls));
+}
+
+PG_FUNCTION_INFO_V1(authz_is_protected);
+
+/* is_protected(relation oid) -> boolean: by a catalog snapshot, so also what the transaction's does not see */
+Datum
+authz_is_protected(PG_FUNCTION_ARGS)
+{
+	AuthzScan	scan;
+	ScanKeyData key;
+	bool		found;
+
+	authz_catalog_oid_key(&key, 1, PG_GETARG_OID(0));
+	authz_catalog_begin(&scan, AUTHZ_TABLE_PROTECTED_TABLE, "protected_table_pkey", &key, 1);
+	found = HeapTupleIsValid(authz_catalog_next(&scan));
+	authz_catalog_end(&scan);
+	PG_RETURN_BOOL(found);
 }
 
 PG_FUNCTION_INFO_V1(authz_check_condition);

@@ -24,9 +24,11 @@
 #include "parser/parse_collate.h"
 #include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
+#include "parser/parse_type.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteDefine.h"
 #include "rewrite/rewriteHandler.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
@@ -211,6 +213,68 @@ refuse_subselects(Node *node, void *context)
 	return expression_tree_walker(node, refuse_subselects, context);
 }
 
+/*
+ * Parsing runs a literal's input function.  That of a domain, or of what holds
+ * one, runs the domain's CHECK, which is anybody's code; a composite may come to
+ * hold one later.
+ */
+static bool
+input_runs_code(Oid type)
+{
+	Oid			inner;
+
+	check_stack_depth();
+	if (get_typtype(type) == TYPTYPE_DOMAIN || get_typtype(type) == TYPTYPE_COMPOSITE)
+		return true;
+	if (OidIsValid(inner = get_element_type(type)) ||
+		OidIsValid(inner = get_range_subtype(type)) ||
+		OidIsValid(inner = get_multirange_range(type)))
+		return input_runs_code(inner);
+	return false;
+}
+
+static void
+refuse_literal(Oid type)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("condition must not hold a literal of type %s", format_type_be(type)),
+			 errhint("Literals of composite types, and of arrays or ranges of domains, are not possible; "
+					 "write ROW(...) or ARRAY[...].")));
+}
+
+/* The same in what has not been analysed, which is when the input function runs. */
+static bool
+refuse_raw_literals(Node *node, ParseState *pstate)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, TypeCast) &&
+		(IsA(((TypeCast *) node)->arg, A_Const) || IsA(((TypeCast *) node)->arg, A_ArrayExpr)))
+	{
+		Oid			type;
+		int32		typmod;
+
+		typenameTypeIdAndMod(pstate, ((TypeCast *) node)->typeName, &type, &typmod);
+		if (input_runs_code(getBaseType(type)))
+			refuse_literal(type);
+	}
+	return raw_expression_tree_walker(node, refuse_raw_literals, pstate);
+}
+
+static bool
+refuse_literals(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Const) && !((Const *) node)->constisnull &&
+		input_runs_code(getBaseType(((Const *) node)->consttype)))
+		refuse_literal(((Const *) node)->consttype);
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, refuse_literals, context, 0);
+	return expression_tree_walker(node, refuse_literals, context);
+}
+
 static void
 check_condition(Node *condition)
 {
@@ -232,6 +296,7 @@ check_condition(Node *condition)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("condition must not use a system column")));
 	refuse_subselects(condition, NULL);
+	refuse_literals(condition, NULL);
 }
 
 Node *
@@ -240,6 +305,18 @@ authz_condition_parse(Relation relation, const char *text)
 	ErrorContextCallback callback;
 	ParseState *pstate;
 	Node	   *condition;
+	Oid			user;
+	int			context;
+
+	/*
+	 * Whoever reads the condition, it is the owner's: his rights find the names,
+	 * and code that parsing might run gets no other rights.  Not where a dump is
+	 * restored: the owner may not have his rights back yet.
+	 */
+	GetUserIdAndSecContext(&user, &context);
+	if (!superuser() || !superuser_arg(GetSessionUserId()))
+		SetUserIdAndSecContext(relation->rd_rel->relowner,
+							   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 
 	callback.callback = point_into_condition;
 	callback.arg = unconstify(char *, text);
@@ -248,6 +325,7 @@ authz_condition_parse(Relation relation, const char *text)
 
 	condition = parse_expression(text);
 	pstate = make_row_parsestate(relation, text);
+	refuse_raw_literals(condition, pstate);
 	condition = transformExpr(pstate, condition, EXPR_KIND_POLICY);
 	condition = coerce_to_boolean(pstate, condition, "POLICY");
 	assign_expr_collations(pstate, condition);
@@ -255,6 +333,7 @@ authz_condition_parse(Relation relation, const char *text)
 	free_parsestate(pstate);
 
 	error_context_stack = callback.previous;
+	SetUserIdAndSecContext(user, context);
 	return condition;
 }
 
@@ -383,6 +462,42 @@ typedef struct RewriteWalk
 } RewriteWalk;
 
 /*
+ * Views bring tables in with their owners' rights.  What another owner's view
+ * reads is filtered as it is in any query of the view.
+ */
+typedef struct ViewWalk
+{
+	Oid			owner;
+	Oid			view;			/* whose query this is; it names itself as OLD and NEW */
+} ViewWalk;
+
+static bool
+reads_foreign_view(Node *node, ViewWalk *walk)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+		ViewWalk	inner = {walk->owner, rte->relid};
+		Relation	view;
+		bool		result;
+
+		if (rte->rtekind != RTE_RELATION || rte->relkind != RELKIND_VIEW || rte->relid == walk->view)
+			return false;
+		check_stack_depth();
+		view = table_open(rte->relid, AccessShareLock);
+		result = view->rd_rel->relowner != walk->owner ||
+			reads_foreign_view((Node *) get_view_query(view), &inner);
+		table_close(view, NoLock);
+		return result;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, reads_foreign_view, walk, QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, reads_foreign_view, walk);
+}
+
+/*
  * Only the outermost sub-selects are visited: the rewriter goes down itself.
  * SECURITY_NOFORCE_RLS holds just while it runs, and decides what it adds to
  * the owner's own tables: nothing.
@@ -396,6 +511,7 @@ rewrite_subselects(Node *node, RewriteWalk *walk)
 	{
 		SubLink    *sublink = (SubLink *) node;
 		Query	   *query = castNode(Query, sublink->subselect);
+		ViewWalk	views = {walk->owner, InvalidOid};
 		Oid			user;
 		int			context;
 
@@ -403,7 +519,8 @@ rewrite_subselects(Node *node, RewriteWalk *walk)
 		AcquireRewriteLocks(query, true, false);
 		setRuleCheckAsUser((Node *) query, walk->owner);
 		GetUserIdAndSecContext(&user, &context);
-		SetUserIdAndSecContext(user, context | SECURITY_NOFORCE_RLS);
+		if (!reads_foreign_view((Node *) query, &views))
+			SetUserIdAndSecContext(user, context | SECURITY_NOFORCE_RLS);
 		query = linitial_node(Query, QueryRewrite(query));
 		SetUserIdAndSecContext(user, context);
 		query->canSetTag = false;

@@ -40,6 +40,7 @@
 #include "optimizer/planner.h"
 #include "tcop/pquery.h"
 #include "tcop/utility.h"
+#include "utils/backend_status.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
@@ -337,7 +338,9 @@ replan(QueryDesc *query)
 	PlannedStmt *plan = NULL;
 	int			n;
 
-	if (statement == NULL || ActivePortal->cplan == NULL)
+	/* The name may stand for another statement by now. */
+	if (statement == NULL || ActivePortal->cplan == NULL ||
+		statement->plansource->gplan != ActivePortal->cplan)
 		return false;
 	for (n = 0; lfirst(list_nth_cell(ActivePortal->stmts, n)) != query->plannedstmt; n++)
 		;
@@ -358,9 +361,10 @@ check_plan(QueryDesc *query, bool top_level)
 {
 	bool		is_current;
 
+	/* Not only at the top: a loop in a function would go on under rights taken back long ago. */
+	AcceptInvalidationMessages();
 	if (top_level)
 	{
-		AcceptInvalidationMessages();
 		if (!runs_no_cached_plan(query->plannedstmt))
 			decide_on_change();
 	}
@@ -389,6 +393,9 @@ guard_executor_start(QueryDesc *query, int eflags)
 
 	if (is_marked(query->plannedstmt) && !(eflags & EXEC_FLAG_EXPLAIN_ONLY))
 	{
+		/* Partition pruning has called functions, and they may have changed the identity. */
+		if (!is_made_for(query->plannedstmt, authz_identity_get()->signature))
+			refuse_stale_plan();
 		count_open(query->estate);
 		if (top_level && (ActivePortal->cursorOptions & CURSOR_OPT_HOLD))
 			remember_held_cursor(ActivePortal);
@@ -396,17 +403,23 @@ guard_executor_start(QueryDesc *query, int eflags)
 }
 
 /*
- * A RESET of authz.token cannot be refused while a filtered query is open; so
- * the query ends here.
+ * Each FETCH from a cursor comes here.  Its identity may have been revoked
+ * since the cursor was opened, or given up by a RESET, which cannot be refused.
+ * Policies are those of then, as the rows are.
  */
 static void
 guard_executor_run(QueryDesc *query, ScanDirection direction, uint64 count, bool execute_once)
 {
-	if (identity_left_open && is_marked(query->plannedstmt))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the identity that this query was opened under has been given up"),
-				 errhint("Close the cursor and open it again.")));
+	if (is_marked(query->plannedstmt))
+	{
+		if (identity_left_open)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the identity that this query was opened under has been given up"),
+					 errhint("Close the cursor and open it again.")));
+		if (!is_made_for(query->plannedstmt, authz_identity_get()->signature))
+			refuse_stale_plan();
+	}
 	if (prev_executor_run)
 		prev_executor_run(query, direction, count, execute_once);
 	else
@@ -453,6 +466,13 @@ guard_process_utility(PlannedStmt *plan, const char *source, bool read_only_tree
 {
 	ErrorContextCallback callback = {error_context_stack, hide_statement, NULL};
 
+	if (sets_token(plan->utilityStmt))
+	{
+		/* Other sessions of the same database role see its statements in pg_stat_activity. */
+		pgstat_report_activity(STATE_RUNNING, "SET authz.token TO <hidden>");
+		/* It may fail before it gets as far as the check hook. */
+		authz_identity_note_failure();
+	}
 	if (IsTransactionState())
 	{
 		AcceptInvalidationMessages();

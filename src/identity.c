@@ -23,6 +23,7 @@
  */
 #include "compat.h"
 
+#include <openssl/evp.h>
 #include <openssl/sha.h>
 
 #include "access/parallel.h"
@@ -117,13 +118,24 @@ current_generation(void)
 	return authz_catalog_identity_generation() + role_generation;
 }
 
+/* The one-call SHA256() looks its algorithm up each time, which takes longer than the hashing. */
 static bool
 digest_of(const char *token, uint8 *digest)
 {
+	static EVP_MD *algorithm = NULL;
+	static EVP_MD_CTX *context = NULL;
+
 	memset(digest, 0, SHA256_DIGEST_LENGTH);
 	if (token[0] == '\0')
 		return true;
-	return SHA256((const unsigned char *) token, strlen(token), digest) != NULL;
+	if (algorithm == NULL)
+		algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
+	if (context == NULL)
+		context = EVP_MD_CTX_new();
+	return algorithm != NULL && context != NULL &&
+		EVP_DigestInit_ex(context, algorithm, NULL) == 1 &&
+		EVP_DigestUpdate(context, token, strlen(token)) == 1 &&
+		EVP_DigestFinal_ex(context, digest, NULL) == 1;
 }
 
 /* Let an identity live until the next statement, or the end of the transaction. */

@@ -57,7 +57,8 @@ enum
 	POLICY_CHECK_CONDITION,
 	POLICY_COLUMNS,
 	POLICY_VALID_DURING,
-	POLICY_ENABLED
+	POLICY_ENABLED,
+	POLICY_DEPENDS_ON = 15
 };
 
 enum
@@ -80,6 +81,7 @@ typedef struct AuthzPolicy
 	bool		has_columns;
 	Bitmapset  *columns;		/* offset by FirstLowInvalidHeapAttributeNumber */
 	RangeType  *valid_during;	/* tstzrange */
+	List	   *objects;		/* OIDs that the conditions named when they were stored */
 } AuthzPolicy;
 
 struct AuthzPolicySet
@@ -209,6 +211,23 @@ read_columns(AuthzPolicySet *set, AuthzPolicy *policy, ArrayType *array)
 	}
 }
 
+static List *
+read_objects(ArrayType *array)
+{
+	Datum	   *oids;
+	bool	   *nulls;
+	int			n;
+	List	   *result = NIL;
+
+	deconstruct_array(array, OIDOID, sizeof(Oid), true, TYPALIGN_INT, &oids, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (!nulls[i])
+			result = lappend_oid(result, DatumGetObjectId(oids[i]));
+	}
+	return result;
+}
+
 /* One row of authz.policy; memory is the current context. */
 static void
 read_policy(AuthzPolicySet *set, AuthzScan *scan, HeapTuple tuple, AuthzPolicy *policy)
@@ -241,6 +260,9 @@ read_policy(AuthzPolicySet *set, AuthzScan *scan, HeapTuple tuple, AuthzPolicy *
 	if (isnull)
 		refuse_policy(set->logical, policy->name, "Its validity is missing.");
 	policy->valid_during = DatumGetRangeTypePCopy(value);
+	value = authz_catalog_get(scan, tuple, POLICY_DEPENDS_ON, &isnull);
+	if (!isnull)
+		policy->objects = read_objects(DatumGetArrayTypeP(value));
 }
 
 /* The seam: which table's policies hold for a relation. */
@@ -364,12 +386,12 @@ authz_policyset_serial(const AuthzPolicySet *set)
 	return set->serial;
 }
 
-/* Parse canonical text over the set's relation; what cannot be read is refused under the policy's name. */
+/* Parse canonical text over a relation; what cannot be read is refused under the policy's name. */
 static Node *
-parse_condition(AuthzPolicySet *set, AuthzPolicy *policy, const char *text)
+parse_condition(Oid relid, Oid logical, const char *policy, const char *text)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Relation	relation = table_open(set->relid, AccessShareLock);
+	Relation	relation = table_open(relid, AccessShareLock);
 	int			level = authz_condition_enter_canonical();
 	Node	   *condition = NULL;
 
@@ -388,7 +410,7 @@ parse_condition(AuthzPolicySet *set, AuthzPolicy *policy, const char *text)
 			error->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
 			PG_RE_THROW();
 		FlushErrorState();
-		refuse_policy(set->logical, policy->name, error->message);
+		refuse_policy(logical, policy, error->message);
 	}
 	PG_END_TRY();
 
@@ -417,11 +439,30 @@ get_condition(AuthzPolicySet *set, AuthzPolicy *policy, bool check)
 	Node	  **kept = check ? &policy->check_tree : &policy->condition_tree;
 	Node	   *condition;
 	uint64		before = invalidations;
+	uint64		serial;
+	char	   *name;
+	ListCell   *lc;
 
 	if (*kept)
 		return copyObject(*kept);
 
-	condition = parse_condition(set, policy, check ? policy->check_condition : policy->condition);
+	/* Parsing may run code that has the set read anew; nothing of it is used then. */
+	serial = set->serial;
+	name = pstrdup(policy->name);
+	condition = parse_condition(set->relid, set->logical, name,
+								pstrdup(check ? policy->check_condition : policy->condition));
+	if (set->serial != serial)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("policies of table \"%s\" changed while they were read", get_rel_name(set->relid)),
+				 errhint("Run the statement again.")));
+
+	/* The text is read by name; a function made later may fit a call better than the one that was meant. */
+	foreach(lc, authz_condition_objects(condition))
+	{
+		if (!list_member_oid(policy->objects, lfirst_oid(lc)))
+			refuse_policy(set->logical, name, "Its condition names other objects than when it was stored.");
+	}
 	if (before == invalidations)
 	{
 		MemoryContext outer = MemoryContextSwitchTo(set->context);

@@ -28,6 +28,7 @@ missing()
 
 	command -v "${MAKE:-make}" >/dev/null || lack make 'GNU make'
 	command -v gcc >/dev/null || lack gcc 'gcc'
+	command -v openssl >/dev/null || lack openssl 'the openssl program'
 	has_header stdio.h || lack libc6-dev "the C library's headers"
 	has_header openssl/evp.h || lack libssl-dev "OpenSSL's headers (openssl/evp.h)"
 	has_header jwt.h || lack libjwt-dev 'libjwt (jwt.h)'

@@ -12,7 +12,7 @@
 # The script gets an environment without the caller's variables: WORK (its
 # place), STAGE (where the extension is), TREE (the copy; also its working
 # directory), BINDIR, PKGLIBDIR, SHAREDIR, PGXS_SRC, PG_CONFIG; and PARTS, ONLY,
-# FUZZ_SECONDS, SANITIZE as given.
+# FUZZ_SECONDS, AUTHZ_SEED, SANITIZE as given.
 set -u
 . "$(dirname "$0")/common.sh"
 cd "$ROOT"
@@ -60,8 +60,8 @@ printf '%-10s %5s s\n' build $((SECONDS - started))
 cd "$TREE"
 as_user env -i PATH="$PATH:/usr/sbin:/sbin" HOME="$WORK" TMPDIR="$WORK/tmp" LANG=C LC_ALL=C TERM="${TERM:-dumb}" \
 	WORK="$WORK" STAGE="$STAGE" TREE="$TREE" BINDIR="$BINDIR" PKGLIBDIR="$PKGLIBDIR" SHAREDIR="$SHAREDIR" \
-	PGXS_SRC="$PGXS_SRC" PG_CONFIG="$PG_CONFIG" PARTS="${PARTS:-}" ONLY="${ONLY:-}" FUZZ_SECONDS="${FUZZ_SECONDS:-}" \
-	SANITIZE="${SANITIZE:-}" bash "$TREE/$1"
+	PGXS_SRC="$PGXS_SRC" PG_CONFIG="$PG_CONFIG" PARTS="${PARTS:-}" ONLY="${ONLY:-}" FUZZ_SECONDS="${FUZZ_SECONDS:-}" AUTHZ_SEED="${AUTHZ_SEED:-20}" \
+	SANITIZE="${SANITIZE:-}" BENCH_SECONDS="${BENCH_SECONDS:-}" BENCH_ROUNDS="${BENCH_ROUNDS:-}" bash "$TREE/$1"
 status=$?
 
 if [ -n "$(ls "$WORK/results")" ]; then

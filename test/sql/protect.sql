@@ -112,6 +112,46 @@ SELECT authz.unprotect('part');
 SELECT * FROM protection WHERE relname LIKE 'part%';
 DROP TABLE part, part_w;
 
+-- A part in the middle with policies of its own takes its own parts along, and gives them back.
+CREATE TABLE part (id int) PARTITION BY LIST (id);
+CREATE TABLE part_1 PARTITION OF part FOR VALUES IN (1) PARTITION BY LIST (id);
+CREATE TABLE part_11 PARTITION OF part_1 FOR VALUES IN (1);
+SELECT authz.protect('part');
+SELECT authz.protect('part_1');
+SELECT * FROM protection WHERE relname LIKE 'part%';
+SELECT authz.unprotect('part_1');
+SELECT * FROM protection WHERE relname LIKE 'part%';
+DROP TABLE part;
+
+-- A parent that is not protected would show what its child hides.
+CREATE TABLE child (id int);
+CREATE TABLE parent (id int);
+SELECT authz.protect('child');
+ALTER TABLE child INHERIT parent;
+SELECT authz.protect('parent');
+ALTER TABLE child INHERIT parent;
+SELECT authz.unprotect('child');
+SELECT authz.unprotect('parent');
+SELECT authz.unprotect('child');
+SELECT authz.unprotect('parent');
+DROP TABLE parent CASCADE;
+
+-- The record is not for everybody's pen.
+SET ROLE regress_authz_owner;
+CREATE TABLE mine (id int);
+INSERT INTO authz.protected_table (relation, logical, had_row_security, had_force) VALUES ('mine', 'pg_class', false, false);
+INSERT INTO authz.protected_schema (schema) VALUES ('public');
+INSERT INTO authz.protected_schema (schema) VALUES ('authz');
+SELECT authz.protect('mine');
+UPDATE authz.protected_table SET logical = 'pg_class' WHERE relation = 'mine'::regclass;
+UPDATE authz.protected_table SET complete = true WHERE relation = 'mine'::regclass;
+DROP TRIGGER authz_truncate ON mine;
+ALTER TABLE mine DISABLE TRIGGER authz_truncate;
+CREATE TEMP TABLE passing (id int);
+SELECT authz.protect('passing');
+RESET ROLE;
+DROP TABLE mine, passing;
+
 -- Inheritance: one child of two protected tables is refused, a child protected by itself keeps its own.
 CREATE TABLE a (id int);
 CREATE TABLE b (id int);

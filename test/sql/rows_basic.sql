@@ -1,5 +1,6 @@
 -- Row filtering, command by command: what policies permit happens, and only that.
 
+\set SHOW_CONTEXT never
 CREATE ROLE regress_authz_owner;
 CREATE ROLE regress_authz_user;
 CREATE ROLE regress_authz_bypass BYPASSRLS;

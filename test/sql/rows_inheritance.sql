@@ -1,6 +1,7 @@
 -- Partitions and inheritance children are under their parent's policies,
 -- however they are read and whenever they came.
 
+\set SHOW_CONTEXT never
 CREATE ROLE regress_authz_owner;
 CREATE ROLE regress_authz_user;
 CREATE SCHEMA rows_inheritance AUTHORIZATION regress_authz_owner;

@@ -1,6 +1,7 @@
 -- Rows that are hidden never reach a function of the caller, wherever he calls
 -- it: leak() tells of every row that it is given.
 
+\set SHOW_CONTEXT never
 CREATE ROLE regress_authz_owner;
 CREATE ROLE regress_authz_user;
 CREATE SCHEMA rows_leak AUTHORIZATION regress_authz_owner;

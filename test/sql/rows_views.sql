@@ -1,5 +1,6 @@
 -- Views of every kind, and every shape of query around a protected table.
 
+\set SHOW_CONTEXT never
 CREATE ROLE regress_authz_owner;
 CREATE ROLE regress_authz_user;
 CREATE ROLE regress_authz_viewer;

@@ -666,8 +666,9 @@ sub statement
 		$statement{from} = '(SELECT x.id, a.id AS other FROM x LEFT JOIN ' . source('a') . ' USING (tenant))';
 	}
 	$statement{from} //= 'x';
+	# Free set-up would put a Gather below a nested loop, and start workers for every row.
 	$statement{settings} = {
-		max_parallel_workers_per_gather => 2, parallel_setup_cost => 0, parallel_tuple_cost => 0,
+		max_parallel_workers_per_gather => 2, parallel_setup_cost => 10, parallel_tuple_cost => 0,
 		min_parallel_table_scan_size => 0, $kind % 2 ? (parallel_leader_participation => 'off') : () }
 	  if $kind < 85 && chance(15);
 	$statement{settings}{ pick(qw(enable_hashjoin enable_mergejoin enable_nestloop enable_seqscan)) } = 'off' if chance(30);

@@ -134,7 +134,7 @@ BEGIN
 	DELETE FROM authz.protected_table t WHERE t.relation = ANY (tables);
 	-- A table that outlives the parent whose policies held has none now, and stays closed.
 	UPDATE authz.protected_table t SET logical = t.relation WHERE t.logical = ANY (tables);
-	DELETE FROM authz.protected_schema s WHERE s.schema = ANY (dropped);
+	DELETE FROM authz.protected_schema s WHERE s.schema IN (SELECT o.objid FROM pg_event_trigger_dropped_objects() o WHERE o.classid = 'pg_namespace'::regclass);
 	PERFORM authz.check_policies(dropped);
 	PERFORM authz.check_protection(ARRAY(
 		SELECT to_regclass(format('%I.%I', o.address_names[1], o.address_names[2]))::oid

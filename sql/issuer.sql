@@ -138,13 +138,13 @@ CREATE TRIGGER identity_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON 
 ALTER TABLE authz.key ENABLE ALWAYS TRIGGER identity_changed;
 
 CREATE FUNCTION authz.require_issuer(issuer text) RETURNS void
-	LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM authz.issuer AS i WHERE i.issuer = require_issuer.issuer) THEN
-		RAISE EXCEPTION 'issuer "%" does not exist', issuer
-			USING ERRCODE = 'undefined_object', HINT = 'Make it known by authz.create_issuer.';
+		RAISE EXCEPTION 'issuer "%" does not exist', coalesce(issuer, '')
+			USING ERRCODE = 'undefined_object', HINT = 'Make it known with authz.create_issuer.';
 	END IF;
 END
 $$;

@@ -76,14 +76,29 @@ BEGIN
 	IF TG_OP = 'INSERT' AND EXISTS (SELECT FROM authz.policy p WHERE p.relation = NEW.relation AND p.name = NEW.name) THEN
 		RAISE EXCEPTION 'policy "%" for table "%" already exists', NEW.name, NEW.relation USING ERRCODE = 'duplicate_object';
 	END IF;
+	-- What the constraints refuse as well, for those who read messages.
+	IF NEW.name = '' OR NEW.actions = '{}' OR NEW.roles = '{}' OR isempty(NEW.valid_during) THEN
+		RAISE EXCEPTION 'a policy needs a name, actions, roles and a time in which it is valid'
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF NEW.effect NOT IN ('permit', 'forbid') THEN
+		RAISE EXCEPTION 'unknown effect "%"', NEW.effect
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'An effect is permit or forbid.';
+	END IF;
+	IF (NEW.check_condition IS NOT NULL OR NEW.columns IS NOT NULL) AND NOT NEW.actions && '{insert,update}' THEN
+		RAISE EXCEPTION 'check_condition and columns are for insert and update'
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Make a policy of its own for the other actions.';
+	END IF;
 	SELECT a INTO unknown FROM unnest(NEW.actions) a
 		WHERE a NOT IN ('select', 'insert', 'update', 'delete', 'truncate');
 	IF FOUND THEN
 		RAISE EXCEPTION 'unknown action "%"', unknown
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Actions are select, insert, update, delete and truncate.';
 	END IF;
+	-- Locked, or somebody could drop the role before the policy is there to be seen.
 	SELECT r INTO unknown FROM unnest(NEW.roles) r
-		WHERE r NOT IN ('*', 'anonymous') AND NOT EXISTS (SELECT FROM authz.role x WHERE x.name = r COLLATE "C");
+		WHERE r NOT IN ('*', 'anonymous')
+			AND NOT EXISTS (SELECT FROM authz.role x WHERE x.name = r COLLATE "C" FOR KEY SHARE);
 	IF FOUND THEN
 		RAISE EXCEPTION 'role "%" does not exist', unknown
 			USING ERRCODE = 'undefined_object', HINT = 'Create it with authz.create_role.';
@@ -236,5 +251,8 @@ GRANT EXECUTE ON FUNCTION
 	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
 	authz.drop_policy(text, regclass), authz.enable_policy(text, regclass), authz.disable_policy(text, regclass)
 	TO authz_admin;
+-- Everybody: row security calls the first two for whoever asks, and permits_row tells him about himself.
+REVOKE ALL ON FUNCTION authz.permits(text, oid), authz.denied(text, oid), authz.permits_row(text, record, name[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION authz.permits(text, oid), authz.denied(text, oid), authz.permits_row(text, record, name[]) TO PUBLIC;
 REVOKE ALL ON TABLE authz.policy FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE authz.policy TO authz_admin;

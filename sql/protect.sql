@@ -116,9 +116,10 @@ BEGIN ATOMIC
 			WHERE NOT EXISTS (SELECT FROM found f WHERE f.for_all AND
 				(f.name, f.command, f.filter, f.new_row) = (w.name, w.command, w.filter, w.new_row))
 			ORDER BY w.name LIMIT 1),
-		(SELECT 'trigger "authz_truncate" is missing or disabled' WHERE NOT EXISTS (
-			SELECT FROM pg_trigger t WHERE t.tgrelid = relation AND t.tgname = 'authz_truncate'
-				AND t.tgfoid = 'authz.guard_truncate'::regproc AND t.tgenabled IN ('O', 'A'))),
+		-- tgtype 34: before truncate, for each statement
+		(SELECT 'trigger "authz_truncate" is missing, altered or disabled' WHERE NOT EXISTS (
+			SELECT FROM pg_trigger t WHERE t.tgrelid = relation AND t.tgname = 'authz_truncate' AND t.tgtype = 34
+				AND t.tgqual IS NULL AND t.tgfoid = 'authz.guard_truncate'::regproc AND t.tgenabled IN ('O', 'A'))),
 		(SELECT format('permissive row security policy "%s" would permit what no authz policy does', f.name) FROM found f
 			WHERE f.name NOT IN (SELECT w.name FROM wanted w) ORDER BY f.name LIMIT 1));
 END;
@@ -228,6 +229,9 @@ AS $$
 DECLARE
 	child regclass;
 BEGIN
+	IF relation IS NULL THEN
+		RAISE EXCEPTION 'table must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
 	IF EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = protect.relation AND t.logical = t.relation) THEN
 		RAISE NOTICE 'table % is protected already', relation;
 	END IF;

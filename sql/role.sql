@@ -134,13 +134,13 @@ CREATE TRIGGER identity_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON 
 ALTER TABLE authz.role_grant ENABLE ALWAYS TRIGGER identity_changed;
 
 CREATE FUNCTION authz.require_role(name text) RETURNS void
-	LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM authz.role AS r WHERE r.name = require_role.name) THEN
-		RAISE EXCEPTION 'role "%" does not exist', name
-			USING ERRCODE = 'undefined_object', HINT = 'Create it by authz.create_role.';
+		RAISE EXCEPTION 'role "%" does not exist', coalesce(name, '')
+			USING ERRCODE = 'undefined_object', HINT = 'Create it with authz.create_role.';
 	END IF;
 END
 $$;
@@ -221,7 +221,8 @@ CREATE FUNCTION authz.grant_role(subject text, role text, valid_during tstzrange
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM authz.require_role(grant_role.role), authz.require_issuer(grant_role.issuer);
+	PERFORM authz.require_role(grant_role.role);
+	PERFORM authz.require_issuer(grant_role.issuer) WHERE grant_role.issuer IS NOT NULL;
 	INSERT INTO authz.role_grant (subject, issuer, role, valid_during, reason)
 	VALUES (grant_role.subject, grant_role.issuer, grant_role.role, grant_role.valid_during, grant_role.reason)
 	ON CONFLICT ON CONSTRAINT role_grant_key

@@ -93,7 +93,7 @@ static Node *
 parse_canonical(Relation relation, const char *text)
 {
 	int			level = authz_condition_enter_canonical();
-	Node	   *condition = authz_condition_parse(relation, text);
+	Node	   *condition = authz_condition_parse(relation, relation->rd_rel->relowner, text);
 
 	authz_condition_leave_canonical(level);
 	return condition;
@@ -118,7 +118,7 @@ canonicalise(Relation relation, const char *text, const char *old_text, List **o
 {
 	bool		is_canonical = old_text && strcmp(text, old_text) == 0;
 	Node	   *condition = is_canonical ? parse_canonical(relation, text) :
-		authz_condition_parse(relation, text);
+		authz_condition_parse(relation, relation->rd_rel->relowner, text);
 	char	   *canonical = deparse_canonical(relation, condition);
 	Node	   *again;
 

@@ -44,7 +44,6 @@ static const char *const table_names[AUTHZ_TABLE_COUNT] = {
 	[AUTHZ_TABLE_ROLE_GRANT] = "role_grant",
 	[AUTHZ_TABLE_ROLE_INHERITANCE] = "role_inheritance",
 	[AUTHZ_TABLE_POLICY] = "policy",
-	[AUTHZ_TABLE_POLICY_HISTORY] = "policy_history",
 	[AUTHZ_TABLE_PROTECTED_TABLE] = "protected_table",
 };
 
@@ -56,26 +55,27 @@ static struct
 	Oid			tables[AUTHZ_TABLE_COUNT];
 }			oids;
 
-/* Start at 1, so that a zeroed cache entry is never current. */
-static uint64 identity_generation = 1;
-static uint64 policy_generation = 1;
+/* Moves with whatever could make them wrong. */
+static uint64 oids_invalidations = 0;
 
-/* Relcache callback: moves counters only. */
+/* Starts at 1, so that a zeroed cache entry is never current. */
+static uint64 identity_generation = 1;
+
+/* Relcache callback: moves the counter only. */
 static void
 relation_changed(Datum arg, Oid relid)
 {
 	bool		forget = relid == InvalidOid || !oids.valid;
+
+	oids_invalidations++;
 
 	for (int i = 0; i < AUTHZ_TABLE_COUNT && !forget; i++)
 		forget = oids.tables[i] == relid;
 	if (!forget)
 		return;
 
-	if (relid == InvalidOid || !oids.valid || relid == oids.tables[AUTHZ_TABLE_POLICY])
-		policy_generation++;
 	if (relid == InvalidOid || !oids.valid ||
 		(relid != oids.tables[AUTHZ_TABLE_POLICY] &&
-		 relid != oids.tables[AUTHZ_TABLE_POLICY_HISTORY] &&
 		 relid != oids.tables[AUTHZ_TABLE_PROTECTED_TABLE]))
 		identity_generation++;
 	oids.valid = false;
@@ -85,6 +85,7 @@ relation_changed(Datum arg, Oid relid)
 static void
 namespace_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
+	oids_invalidations++;
 	oids.valid = false;
 }
 
@@ -92,6 +93,7 @@ static void
 load_oids(void)
 {
 	Oid			extension;
+	uint64		before = oids_invalidations;
 
 	if (oids.valid)
 		return;
@@ -105,33 +107,28 @@ load_oids(void)
 		return;
 	for (int i = 0; i < AUTHZ_TABLE_COUNT; i++)
 		oids.tables[i] = get_relname_relid(table_names[i], oids.schema);
-	oids.valid = true;
+	/* Used once if something changed meanwhile. */
+	oids.valid = before == oids_invalidations;
 }
 
 Oid
 authz_catalog_table(AuthzTable table)
 {
 	load_oids();
-	return oids.valid ? oids.tables[table] : InvalidOid;
+	return oids.tables[table];
 }
 
 Oid
 authz_catalog_schema(void)
 {
 	load_oids();
-	return oids.valid ? oids.schema : InvalidOid;
+	return oids.schema;
 }
 
 uint64
 authz_catalog_identity_generation(void)
 {
 	return identity_generation;
-}
-
-uint64
-authz_catalog_policy_generation(void)
-{
-	return policy_generation;
 }
 
 List *

@@ -27,7 +27,6 @@ typedef enum AuthzTable
 	AUTHZ_TABLE_ROLE_GRANT,
 	AUTHZ_TABLE_ROLE_INHERITANCE,
 	AUTHZ_TABLE_POLICY,
-	AUTHZ_TABLE_POLICY_HISTORY,
 	AUTHZ_TABLE_PROTECTED_TABLE,
 	AUTHZ_TABLE_COUNT
 } AuthzTable;
@@ -39,11 +38,10 @@ extern Oid	authz_catalog_table(AuthzTable table);
 extern Oid	authz_catalog_schema(void);
 
 /*
- * Counters that move when a table of the kind changed (as far as this backend
- * has accepted invalidations).  Cached data is good while its counter stands.
+ * A counter that moves when a table that makes up identities changed (as far as
+ * this backend has accepted invalidations).  Cached data is good while it stands.
  */
 extern uint64 authz_catalog_identity_generation(void);
-extern uint64 authz_catalog_policy_generation(void);
 
 /* OIDs of the tables that decide an identity's roles, for plans to depend on. */
 extern List *authz_catalog_role_tables(void);

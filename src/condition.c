@@ -300,7 +300,7 @@ check_condition(Node *condition)
 }
 
 Node *
-authz_condition_parse(Relation relation, const char *text)
+authz_condition_parse(Relation relation, Oid owner, const char *text)
 {
 	ErrorContextCallback callback;
 	ParseState *pstate;
@@ -315,7 +315,7 @@ authz_condition_parse(Relation relation, const char *text)
 	 */
 	GetUserIdAndSecContext(&user, &context);
 	if (!superuser() || !superuser_arg(GetSessionUserId()))
-		SetUserIdAndSecContext(relation->rd_rel->relowner,
+		SetUserIdAndSecContext(owner,
 							   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 
 	callback.callback = point_into_condition;
@@ -461,16 +461,16 @@ typedef struct RewriteWalk
 	bool		found;
 } RewriteWalk;
 
-/*
- * Views bring tables in with their owners' rights.  What another owner's view
- * reads is filtered as it is in any query of the view.
- */
 typedef struct ViewWalk
 {
 	Oid			owner;
 	Oid			view;			/* whose query this is; it names itself as OLD and NEW */
 } ViewWalk;
 
+/*
+ * Views bring tables in with their owners' rights.  What another owner's view
+ * reads is filtered as it is in any query of the view.
+ */
 static bool
 reads_foreign_view(Node *node, ViewWalk *walk)
 {

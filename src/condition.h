@@ -27,13 +27,14 @@ extern void authz_condition_leave_canonical(int level);
  * force.  The tree's Vars have varno 1, level 0; sub-selects are analysed but
  * not rewritten.  Raises if it is not an acceptable condition, with the
  * position of the error in the text.  The caller holds a lock on the relation.
+ * `owner` is that of the table whose policies hold: a child's may be another.
  */
-extern Node *authz_condition_parse(Relation relation, const char *text);
+extern Node *authz_condition_parse(Relation relation, Oid owner, const char *text);
 
 /* Canonical text of a tree that authz_condition_parse returned; to be called between enter and leave. */
 extern char *authz_condition_deparse(Relation relation, Node *condition);
 
-/* Attribute numbers (as is) of the row that a condition reads. */
+/* Does a condition read the row at all? */
 extern bool authz_condition_reads_row(Node *condition);
 
 /* OIDs of relations its sub-selects read; OIDs of every object that it names, with their schemas. */

@@ -179,6 +179,9 @@ replace_call(SupportRequestSimplify *request, const PermitsCall *call)
 
 	set = authz_policyset_get(call->rte->relid);
 	owner = authz_policyset_owner(set);
+	/* Its owner's rights are in the plan; a child that is read directly does not name it. */
+	if (authz_policyset_logical(set) != call->rte->relid)
+		glob->relationOids = list_append_unique_oid(glob->relationOids, authz_policyset_logical(set));
 	condition = combine(authz_policyset_rules(set, call->action, identity, columns_set(call)));
 
 	ChangeVarNodes(condition, 1, tableoid->varno, 0);

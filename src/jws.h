@@ -5,7 +5,7 @@
  *	  alone.
  *
  * Reads and judges the form only.  It never verifies a signature and never
- * looks at a claim's meaning: keyring.c and identity.c do.
+ * looks at a claim's meaning: keyring.c and token.c do.
  *-------------------------------------------------------------------------
  */
 #ifndef AUTHZ_JWS_H

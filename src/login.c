@@ -140,7 +140,7 @@ append_roles(StringInfo claims, ArrayType *roles)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("role \"%s\" does not exist", role),
-					 errhint("Create it by authz.create_role.")));
+					 errhint("Create it with authz.create_role.")));
 		if (i > 0)
 			appendStringInfoChar(claims, ',');
 		escape_json(claims, role);

@@ -11,8 +11,8 @@
  * transaction; the callback below marks the set stale and moves a counter.
  * It frees nothing: authz_policyset_get does, for the set it is asked for.  A
  * set read while the counter moved is used once and read again next time.
- * Relations that conditions read are remembered as well: when one of them
- * changes, every set is stale.
+ * Relations that conditions read, and parents whose policies and owner hold for
+ * a child, are remembered as well: when one of them changes, every set is stale.
  *
  * Combining is not done here but by inline.c (one expression) and evaluate.c
  * (values): two writings of one rule, which the tests hold against each other.
@@ -102,7 +102,7 @@ typedef struct Reference
 } Reference;
 
 static HTAB *sets = NULL;
-static HTAB *references = NULL; /* relations that conditions read */
+static HTAB *references = NULL; /* other relations that sets depend on */
 static uint64 invalidations = 0;
 static uint64 last_serial = 0;
 
@@ -325,6 +325,8 @@ load_set(AuthzPolicySet *set)
 										 ALLOCSET_SMALL_SIZES);
 	outer = MemoryContextSwitchTo(set->context);
 	set->logical = find_logical(set->relid);
+	if (OidIsValid(set->logical) && set->logical != set->relid)
+		hash_search(references, &set->logical, HASH_ENTER, NULL);
 	if (OidIsValid(set->logical))
 	{
 		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(set->logical));
@@ -375,6 +377,12 @@ authz_policyset_is_protected(const AuthzPolicySet *set)
 }
 
 Oid
+authz_policyset_logical(const AuthzPolicySet *set)
+{
+	return set->logical;
+}
+
+Oid
 authz_policyset_owner(const AuthzPolicySet *set)
 {
 	return set->owner;
@@ -386,18 +394,32 @@ authz_policyset_serial(const AuthzPolicySet *set)
 	return set->serial;
 }
 
+/* Is it the moment's fault (a cancel, a lock timeout, a deadlock, no memory) and not the text's? */
+static bool
+is_transient(int sqlerrcode)
+{
+	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
+
+	return category == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION);
+}
+
 /* Parse canonical text over a relation; what cannot be read is refused under the policy's name. */
 static Node *
-parse_condition(Oid relid, Oid logical, const char *policy, const char *text)
+parse_condition(const AuthzPolicySet *set, const char *policy, const char *text)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Relation	relation = table_open(relid, AccessShareLock);
+	Oid			logical = set->logical;
+	Oid			owner = set->owner;
+	Relation	relation = table_open(set->relid, AccessShareLock);
 	int			level = authz_condition_enter_canonical();
 	Node	   *condition = NULL;
 
 	PG_TRY();
 	{
-		condition = authz_condition_parse(relation, text);
+		condition = authz_condition_parse(relation, owner, text);
 	}
 	PG_CATCH();
 	{
@@ -405,9 +427,7 @@ parse_condition(Oid relid, Oid logical, const char *policy, const char *text)
 
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
-			error->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
+		if (is_transient(error->sqlerrcode))
 			PG_RE_THROW();
 		FlushErrorState();
 		refuse_policy(logical, policy, error->message);
@@ -449,7 +469,7 @@ get_condition(AuthzPolicySet *set, AuthzPolicy *policy, bool check)
 	/* Parsing may run code that has the set read anew; nothing of it is used then. */
 	serial = set->serial;
 	name = pstrdup(policy->name);
-	condition = parse_condition(set->relid, set->logical, name,
+	condition = parse_condition(set, name,
 								pstrdup(check ? policy->check_condition : policy->condition));
 	if (set->serial != serial)
 		ereport(ERROR,
@@ -495,7 +515,7 @@ make_validity_test(const AuthzPolicy *policy, TimestampTz now, bool *ended)
 	clock = (Expr *) makeFuncExpr(F_STATEMENT_TIMESTAMP, TIMESTAMPTZOID, NIL, InvalidOid, InvalidOid,
 								  COERCE_EXPLICIT_CALL);
 	return (Node *) makeFuncExpr(F_ELEM_CONTAINED_BY_RANGE, BOOLOID,
-								 list_make2(clock, copyObject(range)), InvalidOid, InvalidOid,
+								 list_make2(clock, range), InvalidOid, InvalidOid,
 								 COERCE_EXPLICIT_CALL);
 }
 

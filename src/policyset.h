@@ -55,6 +55,9 @@ extern AuthzPolicySet *authz_policyset_get(Oid relid);
 /* Is the relation protected, itself or as somebody's child? */
 extern bool authz_policyset_is_protected(const AuthzPolicySet *set);
 
+/* The table whose policies hold: the relation itself, or what it is a part of; InvalidOid if not protected. */
+extern Oid	authz_policyset_logical(const AuthzPolicySet *set);
+
 /* Owner of the table whose policies hold: sub-selects run with his rights. */
 extern Oid	authz_policyset_owner(const AuthzPolicySet *set);
 

@@ -145,7 +145,7 @@ find_issuer(AuthzToken *token, AuthzRefusal *refusal)
 	token->settings = authz_catalog_issuer(token->issuer);
 	if (token->settings == NULL)
 		return refuse_with_hint(refusal, "its issuer is not known",
-								"Issuers are made known by authz.create_issuer.");
+								"Issuers are made known with authz.create_issuer.");
 	if (token->settings->naudience == 0)
 		return refuse_with_hint(refusal, "its issuer is configured without an audience",
 								"Set the issuer's audience by authz.alter_issuer.");

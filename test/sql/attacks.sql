@@ -67,6 +67,29 @@ SET client_min_messages = warning;
 SET ROLE regress_authz_user;
 SELECT count(*) FROM regress_authz_v.doc;
 
+-- A truncate trigger that never fires.
+SET ROLE regress_authz_victim;
+CREATE OR REPLACE TRIGGER authz_truncate BEFORE TRUNCATE ON regress_authz_v.doc FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION authz.guard_truncate();
+CREATE OR REPLACE TRIGGER authz_truncate BEFORE DELETE ON regress_authz_v.doc FOR EACH STATEMENT EXECUTE FUNCTION authz.guard_truncate();
+
+-- Rights that would outlive their owner, in a plan for a part that does not name the whole.
+CREATE TABLE regress_authz_v.lookup AS SELECT 1 AS id;
+CREATE TABLE regress_authz_v.whole (id int) PARTITION BY LIST (id);
+CREATE TABLE regress_authz_v.piece PARTITION OF regress_authz_v.whole FOR VALUES IN (1);
+INSERT INTO regress_authz_v.whole VALUES (1);
+SELECT authz.create_policy('p', 'regress_authz_v.whole', '{select}', 'EXISTS (SELECT FROM regress_authz_v.lookup)', '{anonymous}');
+SELECT authz.protect('regress_authz_v.whole');
+GRANT SELECT ON regress_authz_v.piece TO regress_authz_user;
+SET ROLE regress_authz_user;
+SET plan_cache_mode = force_generic_plan;
+PREPARE piece AS SELECT count(*) FROM regress_authz_v.piece;
+EXECUTE piece;
+RESET ROLE;
+ALTER TABLE regress_authz_v.whole OWNER TO regress_authz_attacker;
+SET ROLE regress_authz_user;
+EXECUTE piece;
+RESET plan_cache_mode;
+
 -- Settings of the caller do not change what a condition says.
 RESET ROLE;
 CREATE TABLE regress_authz_v.note AS SELECT * FROM (VALUES (0, 'z'), (1, E'a\\b'), (2, 'x'), (3, 'y')) v(id, note);

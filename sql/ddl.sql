@@ -3,7 +3,7 @@
 
 -- Policies (and native row security) whose objects were touched must still hold.
 CREATE FUNCTION authz.check_policies(touched oid[]) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	policy authz.policy;
@@ -31,7 +31,7 @@ COMMENT ON FUNCTION authz.check_policies(oid[]) IS 'raises, naming the policy, i
 
 -- Every protected table still has row security as authz.protect made it.
 CREATE FUNCTION authz.check_protection(touched oid[]) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	relation regclass;
@@ -61,7 +61,7 @@ COMMENT ON FUNCTION authz.check_protection(oid[]) IS 'raises if a protected tabl
 
 -- Children of protected tables, and tables of protected schemas, that are not protected yet.
 CREATE FUNCTION authz.extend_protection(touched oid[]) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	new record;
@@ -89,11 +89,11 @@ $$;
 COMMENT ON FUNCTION authz.extend_protection(oid[]) IS 'protects new children of protected tables and new tables of protected schemas';
 
 CREATE FUNCTION authz.is_protected(relation oid) RETURNS boolean
-LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'authz_is_protected';
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_is_protected';
 COMMENT ON FUNCTION authz.is_protected(oid) IS 'is the table protected by now, whatever the transaction''s snapshot sees';
 
 CREATE FUNCTION authz.after_ddl() RETURNS event_trigger
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	touched oid[] := (SELECT array_agg(DISTINCT c.objid) FROM pg_event_trigger_ddl_commands() c);
@@ -122,7 +122,7 @@ $$;
 COMMENT ON FUNCTION authz.after_ddl() IS 'event trigger: protection follows DDL, or refuses it';
 
 CREATE FUNCTION authz.after_drop() RETURNS event_trigger
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	dropped oid[] := (SELECT array_agg(DISTINCT o.objid) FROM pg_event_trigger_dropped_objects() o);

@@ -17,6 +17,10 @@ CREATE TABLE authz.policy_history (
 );
 COMMENT ON TABLE authz.policy_history IS 'every change of a policy, role or inheritance; filled by triggers only';
 COMMENT ON COLUMN authz.policy_history.version IS 'number of the change; commits in this order';
+COMMENT ON COLUMN authz.policy_history.changed_at IS 'start of the transaction that made the change';
+COMMENT ON COLUMN authz.policy_history.object_type IS 'policy, role or role_inheritance';
+COMMENT ON COLUMN authz.policy_history.operation IS 'create, alter or drop';
+COMMENT ON COLUMN authz.policy_history.name IS 'of the object; role -> inherited role of an inheritance';
 COMMENT ON COLUMN authz.policy_history.changed_by IS 'session user';
 COMMENT ON COLUMN authz.policy_history.subject IS 'authz.subject() at the time, if any';
 COMMENT ON COLUMN authz.policy_history.relation IS 'table of a policy, qualified';
@@ -47,7 +51,7 @@ COMMENT ON FUNCTION authz.policy_version() IS 'number of the last change of a po
 
 -- AFTER row trigger.  Arguments: object type, then the columns that name the object.
 CREATE FUNCTION authz.record_change() RETURNS trigger
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	old_row	jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) - 'depends_on' END;
@@ -90,7 +94,7 @@ $$;
 COMMENT ON FUNCTION authz.record_change() IS 'trigger: writes authz.policy_history';
 
 CREATE FUNCTION authz.refuse_truncate() RETURNS trigger
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RAISE EXCEPTION 'cannot truncate %', TG_RELID::regclass

@@ -1,5 +1,5 @@
 -- Policies: who may do what with which rows of which table.
--- C code reads columns by their position: policyset.c, admin.c, change.c.
+-- C code reads columns by their position: catalog.h, change.c.
 
 CREATE TABLE authz.policy (
 	relation		regclass NOT NULL,
@@ -42,20 +42,24 @@ COMMENT ON COLUMN authz.policy.condition IS 'boolean expression over the row, ca
 COMMENT ON COLUMN authz.policy.check_condition IS 'on the new row of insert and update; NULL means condition';
 COMMENT ON COLUMN authz.policy.columns IS 'permit: the statement sets no other column; forbid: it sets one of these; NULL is any';
 COMMENT ON COLUMN authz.policy.valid_during IS 'the time in which the policy applies';
+COMMENT ON COLUMN authz.policy.name IS 'unique for the table';
+COMMENT ON COLUMN authz.policy.enabled IS 'a disabled policy does not apply';
+COMMENT ON COLUMN authz.policy.description IS 'for people';
+COMMENT ON COLUMN authz.policy.changed_at IS 'when the change was made: start of its transaction';
 COMMENT ON COLUMN authz.policy.version IS 'number of the change that made it so, see authz.policy_history';
 COMMENT ON COLUMN authz.policy.changed_by IS 'session user who made the change';
 COMMENT ON COLUMN authz.policy.depends_on IS 'objects whose change may break a condition';
 
 CREATE FUNCTION authz.require_owner() RETURNS trigger
-LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'authz_require_owner';
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_require_owner';
 COMMENT ON FUNCTION authz.require_owner() IS 'trigger: only the owner of the table named in the row may change it';
 
 CREATE FUNCTION authz.canonicalise_policy() RETURNS trigger
-LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'authz_canonicalise_policy';
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_canonicalise_policy';
 COMMENT ON FUNCTION authz.canonicalise_policy() IS 'trigger: checks conditions and stores them in canonical form';
 
 CREATE FUNCTION authz.table_changed() RETURNS trigger
-LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'authz_table_changed';
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_table_changed';
 COMMENT ON FUNCTION authz.table_changed() IS 'trigger: tells every session that policies of a table changed';
 
 CREATE FUNCTION authz.check_condition(relation regclass, condition text) RETURNS void
@@ -64,7 +68,7 @@ COMMENT ON FUNCTION authz.check_condition(regclass, text) IS 'raises if a stored
 
 -- Names the change, unless a superuser restores a row with all that says so.
 CREATE FUNCTION authz.number_policy() RETURNS trigger
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	unknown text;

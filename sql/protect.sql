@@ -13,6 +13,9 @@ CREATE TABLE authz.protected_table (
 );
 CREATE INDEX protected_table_logical_idx ON authz.protected_table (logical);
 COMMENT ON TABLE authz.protected_table IS 'tables that authz protects, with their partitions and children';
+COMMENT ON COLUMN authz.protected_table.relation IS 'an ordinary or partitioned table';
+COMMENT ON COLUMN authz.protected_table.protected_at IS 'since when';
+COMMENT ON COLUMN authz.protected_table.protected_by IS 'session user who did it';
 COMMENT ON COLUMN authz.protected_table.logical IS 'table whose policies hold: itself, or the parent it is a part of';
 COMMENT ON COLUMN authz.protected_table.had_row_security IS 'row security was enabled before';
 COMMENT ON COLUMN authz.protected_table.had_force IS 'row security was forced before';
@@ -25,6 +28,8 @@ CREATE TABLE authz.protected_schema (
 	protected_at	timestamptz NOT NULL DEFAULT now(),
 	protected_by	name NOT NULL DEFAULT session_user
 );
+COMMENT ON COLUMN authz.protected_schema.protected_at IS 'since when';
+COMMENT ON COLUMN authz.protected_schema.protected_by IS 'session user who did it';
 COMMENT ON TABLE authz.protected_schema IS 'schemas in which every table is protected from its creation on';
 
 SELECT pg_catalog.pg_extension_config_dump('authz.protected_table', '');
@@ -34,7 +39,7 @@ CREATE TRIGGER a_require_owner BEFORE INSERT OR UPDATE OR DELETE ON authz.protec
 	FOR EACH ROW EXECUTE FUNCTION authz.require_owner();
 -- A dump brings the rows before the row security of their tables.
 CREATE FUNCTION authz.begin_protection() RETURNS trigger
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF TG_OP = 'INSERT' THEN
@@ -73,7 +78,7 @@ CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON authz.protected_table
 
 -- The event trigger acts on these rows with all rights.
 CREATE FUNCTION authz.require_schema_owner() RETURNS trigger
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	item authz.protected_schema := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
@@ -94,7 +99,7 @@ CREATE TRIGGER require_owner BEFORE INSERT OR DELETE ON authz.protected_schema
 	FOR EACH ROW EXECUTE FUNCTION authz.require_schema_owner();
 
 CREATE FUNCTION authz.guard_truncate() RETURNS trigger
-LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'authz_guard_truncate';
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_guard_truncate';
 COMMENT ON FUNCTION authz.guard_truncate() IS 'trigger: TRUNCATE of a protected table needs a policy that permits it';
 
 CREATE FUNCTION authz.native_policy_problem(relation oid) RETURNS text
@@ -127,7 +132,7 @@ COMMENT ON FUNCTION authz.native_policy_problem(oid) IS 'what is wrong with a pr
 
 -- Row security and trigger of one table; whatever is there already stays or is made right.
 CREATE FUNCTION authz.install_protection(relation regclass) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	foreign_policy name;
@@ -181,7 +186,7 @@ COMMENT ON FUNCTION authz.descendants(regclass) IS 'partitions and inheritance c
 
 -- Protect one table under the policies of `logical`.
 CREATE FUNCTION authz.protect_as(relation regclass, logical regclass) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	before record;
@@ -224,7 +229,7 @@ $$;
 COMMENT ON FUNCTION authz.protect_as(regclass, regclass) IS 'protect one table under the policies of another or its own';
 
 CREATE FUNCTION authz.protect(relation regclass) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	child regclass;
@@ -248,7 +253,7 @@ COMMENT ON FUNCTION authz.protect(regclass) IS
 
 -- Undo protect for one table, as its row in protected_table said.
 CREATE FUNCTION authz.remove_protection(before authz.protected_table) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	EXECUTE format($sql$
@@ -266,7 +271,7 @@ $$;
 COMMENT ON FUNCTION authz.remove_protection(authz.protected_table) IS 'undo protect for one table';
 
 CREATE FUNCTION authz.unprotect(relation regclass) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	removed authz.protected_table[];
@@ -310,7 +315,7 @@ $$;
 COMMENT ON FUNCTION authz.unprotect(regclass) IS 'undo authz.protect; its policies stay, without effect';
 
 CREATE FUNCTION authz.protect_schema(schema regnamespace) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	tab regclass;
@@ -337,7 +342,7 @@ COMMENT ON FUNCTION authz.protect_schema(regnamespace) IS
 	'protect every table of a schema, and each one that is created or moved there later';
 
 CREATE FUNCTION authz.unprotect_schema(schema regnamespace) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM pg_namespace n WHERE n.oid = schema AND pg_has_role(n.nspowner, 'USAGE')) THEN

@@ -43,6 +43,12 @@ CREATE TABLE authz.role_grant (
 	CONSTRAINT role_grant_valid_during_check CHECK (NOT pg_catalog.isempty(valid_during))
 );
 COMMENT ON TABLE authz.role_grant IS 'roles of subjects beyond those their tokens state';
+COMMENT ON SEQUENCE authz.role_grant_id_seq IS 'ids of grants';
+COMMENT ON COLUMN authz.role_grant.subject IS 'who has the role: the subject of a token or of a mapped login';
+COMMENT ON COLUMN authz.role_grant.role IS 'the role he has';
+COMMENT ON COLUMN authz.role_grant.reason IS 'for people';
+COMMENT ON COLUMN authz.role_grant.granted_by IS 'session user who granted it';
+COMMENT ON COLUMN authz.role_grant.granted_at IS 'start of the transaction that granted it';
 COMMENT ON COLUMN authz.role_grant.issuer IS 'whose subject; null: the subject of any issuer, and of authz.login_map';
 COMMENT ON COLUMN authz.role_grant.valid_during IS 'the grant holds at these times only';
 CREATE INDEX role_grant_subject_idx ON authz.role_grant (subject);

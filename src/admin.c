@@ -26,17 +26,6 @@
 #include "catalog.h"
 #include "condition.h"
 
-/* Columns of authz.policy; see sql/policy.sql. */
-enum
-{
-	POLICY_RELATION = 1,
-	POLICY_ACTIONS = 4,
-	POLICY_CONDITION = 6,
-	POLICY_CHECK_CONDITION = 7,
-	POLICY_COLUMNS = 8,
-	POLICY_DEPENDS_ON = 15
-};
-
 static TriggerData *
 trigger_data(FunctionCallInfo fcinfo)
 {
@@ -51,7 +40,7 @@ static void
 require_owner(HeapTuple tuple, Relation table)
 {
 	bool		isnull;
-	Oid			relid = DatumGetObjectId(heap_getattr(tuple, POLICY_RELATION, RelationGetDescr(table), &isnull));
+	Oid			relid = DatumGetObjectId(heap_getattr(tuple, AUTHZ_POLICY_RELATION, RelationGetDescr(table), &isnull));
 
 	if (isnull || get_rel_name(relid) == NULL)
 		return;					/* NOT NULL speaks for itself; a dropped table has no owner */
@@ -152,7 +141,7 @@ static void
 check_columns(HeapTuple tuple, Relation table, Relation relation)
 {
 	bool		isnull;
-	Datum		value = heap_getattr(tuple, POLICY_COLUMNS, RelationGetDescr(table), &isnull);
+	Datum		value = heap_getattr(tuple, AUTHZ_POLICY_COLUMNS, RelationGetDescr(table), &isnull);
 	Datum	   *names;
 	bool	   *nulls;
 	int			n;
@@ -178,7 +167,7 @@ static void
 check_truncate(HeapTuple tuple, Relation table, Node *condition)
 {
 	bool		isnull;
-	Datum		value = heap_getattr(tuple, POLICY_ACTIONS, RelationGetDescr(table), &isnull);
+	Datum		value = heap_getattr(tuple, AUTHZ_POLICY_ACTIONS, RelationGetDescr(table), &isnull);
 	Datum	   *actions;
 	bool	   *nulls;
 	int			n;
@@ -208,14 +197,14 @@ authz_canonicalise_policy(PG_FUNCTION_ARGS)
 	bool		is_update = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
 	HeapTuple	old = is_update ? trigger->tg_trigtuple : NULL;
 	HeapTuple	new = is_update ? trigger->tg_newtuple : trigger->tg_trigtuple;
-	static const int texts[] = {POLICY_CONDITION, POLICY_CHECK_CONDITION};
-	int			columns[] = {POLICY_CONDITION, POLICY_CHECK_CONDITION, POLICY_DEPENDS_ON};
+	static const int texts[] = {AUTHZ_POLICY_CONDITION, AUTHZ_POLICY_CHECK_CONDITION};
+	int			columns[] = {AUTHZ_POLICY_CONDITION, AUTHZ_POLICY_CHECK_CONDITION, AUTHZ_POLICY_DEPENDS_ON};
 	Datum		values[3] = {0};
 	bool		nulls[3] = {true, true, true};
 	List	   *objects;
 	Relation	relation;
 	bool		isnull;
-	Datum		relid = heap_getattr(new, POLICY_RELATION, RelationGetDescr(table), &isnull);
+	Datum		relid = heap_getattr(new, AUTHZ_POLICY_RELATION, RelationGetDescr(table), &isnull);
 
 	if (isnull)
 		return PointerGetDatum(new);	/* NOT NULL refuses it */

@@ -31,6 +31,22 @@ typedef enum AuthzTable
 	AUTHZ_TABLE_COUNT
 } AuthzTable;
 
+/* Columns of authz.policy that C reads, by position; see sql/policy.sql. */
+typedef enum AuthzPolicyColumn
+{
+	AUTHZ_POLICY_RELATION = 1,
+	AUTHZ_POLICY_NAME,
+	AUTHZ_POLICY_EFFECT,
+	AUTHZ_POLICY_ACTIONS,
+	AUTHZ_POLICY_ROLES,
+	AUTHZ_POLICY_CONDITION,
+	AUTHZ_POLICY_CHECK_CONDITION,
+	AUTHZ_POLICY_COLUMNS,
+	AUTHZ_POLICY_VALID_DURING,
+	AUTHZ_POLICY_ENABLED,
+	AUTHZ_POLICY_DEPENDS_ON = 15
+} AuthzPolicyColumn;
+
 /* OID of a table of the extension; InvalidOid if the extension is not there. */
 extern Oid	authz_catalog_table(AuthzTable table);
 

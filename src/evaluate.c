@@ -274,12 +274,13 @@ named_columns(Oid relid, TupleDesc descriptor, ArrayType *names)
 static AuthzAction
 row_action(text *name)
 {
-	AuthzAction action = authz_policyset_action(text_to_cstring(name));
+	char	   *string = text_to_cstring(name);
+	AuthzAction action = authz_policyset_action(string);
 
 	if (action == AUTHZ_ACTION_NONE || action == AUTHZ_ACTION_TRUNCATE)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown action for a row"),
+				 errmsg("unknown action \"%s\" for a row", string),
 				 errhint("Actions are select, insert, update, update_check and delete.")));
 	return action;
 }

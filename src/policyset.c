@@ -45,22 +45,7 @@
 #include "condition.h"
 #include "policyset.h"
 
-/* Columns of authz.policy and authz.protected_table that are read here; see sql/policy.sql, sql/protect.sql. */
-enum
-{
-	POLICY_RELATION = 1,
-	POLICY_NAME,
-	POLICY_EFFECT,
-	POLICY_ACTIONS,
-	POLICY_ROLES,
-	POLICY_CONDITION,
-	POLICY_CHECK_CONDITION,
-	POLICY_COLUMNS,
-	POLICY_VALID_DURING,
-	POLICY_ENABLED,
-	POLICY_DEPENDS_ON = 15
-};
-
+/* Columns of authz.protected_table; see sql/protect.sql. */
 enum
 {
 	PROTECTED_RELATION = 1,
@@ -232,19 +217,19 @@ read_objects(ArrayType *array)
 static void
 read_policy(AuthzPolicySet *set, AuthzScan *scan, HeapTuple tuple, AuthzPolicy *policy)
 {
-	char	   *effect = authz_catalog_get_text(scan, tuple, POLICY_EFFECT);
+	char	   *effect = authz_catalog_get_text(scan, tuple, AUTHZ_POLICY_EFFECT);
 	char	  **actions;
 	int			nactions;
 	bool		isnull;
 	Datum		value;
 
 	memset(policy, 0, sizeof(*policy));
-	policy->name = authz_catalog_get_text(scan, tuple, POLICY_NAME);
-	policy->condition = authz_catalog_get_text(scan, tuple, POLICY_CONDITION);
-	policy->check_condition = authz_catalog_get_text(scan, tuple, POLICY_CHECK_CONDITION);
-	actions = authz_catalog_get_text_array(scan, tuple, POLICY_ACTIONS, &nactions);
+	policy->name = authz_catalog_get_text(scan, tuple, AUTHZ_POLICY_NAME);
+	policy->condition = authz_catalog_get_text(scan, tuple, AUTHZ_POLICY_CONDITION);
+	policy->check_condition = authz_catalog_get_text(scan, tuple, AUTHZ_POLICY_CHECK_CONDITION);
+	actions = authz_catalog_get_text_array(scan, tuple, AUTHZ_POLICY_ACTIONS, &nactions);
 	policy->actions = read_actions(actions, nactions);
-	policy->roles = authz_catalog_get_text_array(scan, tuple, POLICY_ROLES, &policy->nroles);
+	policy->roles = authz_catalog_get_text_array(scan, tuple, AUTHZ_POLICY_ROLES, &policy->nroles);
 
 	if (effect && strcmp(effect, "permit") == 0)
 		policy->effect = AUTHZ_PERMIT;
@@ -253,14 +238,14 @@ read_policy(AuthzPolicySet *set, AuthzScan *scan, HeapTuple tuple, AuthzPolicy *
 	if (policy->actions == 0 || policy->roles == NULL || policy->condition == NULL)
 		refuse_policy(set->logical, policy->name, "Its actions, roles or condition are missing or unknown.");
 
-	value = authz_catalog_get(scan, tuple, POLICY_COLUMNS, &isnull);
+	value = authz_catalog_get(scan, tuple, AUTHZ_POLICY_COLUMNS, &isnull);
 	if (!isnull)
 		read_columns(set, policy, DatumGetArrayTypeP(value));
-	value = authz_catalog_get(scan, tuple, POLICY_VALID_DURING, &isnull);
+	value = authz_catalog_get(scan, tuple, AUTHZ_POLICY_VALID_DURING, &isnull);
 	if (isnull)
 		refuse_policy(set->logical, policy->name, "Its validity is missing.");
 	policy->valid_during = DatumGetRangeTypePCopy(value);
-	value = authz_catalog_get(scan, tuple, POLICY_DEPENDS_ON, &isnull);
+	value = authz_catalog_get(scan, tuple, AUTHZ_POLICY_DEPENDS_ON, &isnull);
 	if (!isnull)
 		policy->objects = read_objects(DatumGetArrayTypeP(value));
 }
@@ -297,13 +282,13 @@ read_policies(AuthzPolicySet *set)
 	int			allocated = 8;
 
 	set->policies = palloc_array(AuthzPolicy, allocated);
-	authz_catalog_oid_key(&key, POLICY_RELATION, set->logical);
+	authz_catalog_oid_key(&key, AUTHZ_POLICY_RELATION, set->logical);
 	authz_catalog_begin(&scan, AUTHZ_TABLE_POLICY, "policy_pkey", &key, 1);
 	while ((tuple = authz_catalog_next(&scan)) != NULL)
 	{
 		bool		isnull;
 
-		if (!DatumGetBool(authz_catalog_get(&scan, tuple, POLICY_ENABLED, &isnull)) || isnull)
+		if (!DatumGetBool(authz_catalog_get(&scan, tuple, AUTHZ_POLICY_ENABLED, &isnull)) || isnull)
 			continue;
 		if (set->npolicies == allocated)
 		{

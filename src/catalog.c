@@ -37,6 +37,7 @@ static const char *const table_names[AUTHZ_TABLE_COUNT] = {
 	[AUTHZ_TABLE_ISSUER] = "issuer",
 	[AUTHZ_TABLE_KEY] = "key",
 	[AUTHZ_TABLE_LOGIN_MAP] = "login_map",
+	[AUTHZ_TABLE_MASK_KEY] = "mask_key",
 	[AUTHZ_TABLE_REVOKED_SESSION] = "revoked_session",
 	[AUTHZ_TABLE_REVOKED_SUBJECT] = "revoked_subject",
 	[AUTHZ_TABLE_REVOKED_TOKEN] = "revoked_token",
@@ -58,10 +59,11 @@ static struct
 /* Moves with whatever could make them wrong. */
 static uint64 oids_invalidations = 0;
 
-/* Starts at 1, so that a zeroed cache entry is never current. */
+/* Start at 1, so that a zeroed cache entry is never current. */
 static uint64 identity_generation = 1;
+static uint64 mask_key_generation = 1;
 
-/* Relcache callback: moves the counter only. */
+/* Relcache callback: moves counters only. */
 static void
 relation_changed(Datum arg, Oid relid)
 {
@@ -74,8 +76,11 @@ relation_changed(Datum arg, Oid relid)
 	if (!forget)
 		return;
 
+	if (relid == InvalidOid || !oids.valid || relid == oids.tables[AUTHZ_TABLE_MASK_KEY])
+		mask_key_generation++;
 	if (relid == InvalidOid || !oids.valid ||
 		(relid != oids.tables[AUTHZ_TABLE_POLICY] &&
+		 relid != oids.tables[AUTHZ_TABLE_MASK_KEY] &&
 		 relid != oids.tables[AUTHZ_TABLE_PROTECTED_TABLE]))
 		identity_generation++;
 	oids.valid = false;
@@ -129,6 +134,12 @@ uint64
 authz_catalog_identity_generation(void)
 {
 	return identity_generation;
+}
+
+uint64
+authz_catalog_mask_key_generation(void)
+{
+	return mask_key_generation;
 }
 
 List *
@@ -466,6 +477,33 @@ authz_catalog_granted_roles(const char *subject, const char *issuer,
 			continue;
 		if (is_within(&scan, tuple, Anum_role_grant_valid_during, now, changes_at))
 			result = lappend(result, authz_catalog_get_text(&scan, tuple, Anum_role_grant_role));
+	}
+	authz_catalog_end(&scan);
+	return result;
+}
+
+/* The key of pseudonyms; its columns are those of sql/mask_function.sql. */
+
+bytea *
+authz_catalog_mask_key(void)
+{
+	AuthzScan	scan;
+	HeapTuple	tuple;
+	int64		newest = 0;
+	bytea	   *result = NULL;
+
+	/* One row, unless triggers were off when another was restored. */
+	authz_catalog_begin(&scan, AUTHZ_TABLE_MASK_KEY, "mask_key_pkey", NULL, 0);
+	while (HeapTupleIsValid(tuple = authz_catalog_next(&scan)))
+	{
+		bool		isnull;
+		int64		id = DatumGetInt64(authz_catalog_get(&scan, tuple, 1, &isnull));
+
+		if (result == NULL || id > newest)
+		{
+			newest = id;
+			result = DatumGetByteaPCopy(authz_catalog_get(&scan, tuple, 2, &isnull));
+		}
 	}
 	authz_catalog_end(&scan);
 	return result;

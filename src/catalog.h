@@ -20,6 +20,7 @@ typedef enum AuthzTable
 	AUTHZ_TABLE_ISSUER,
 	AUTHZ_TABLE_KEY,
 	AUTHZ_TABLE_LOGIN_MAP,
+	AUTHZ_TABLE_MASK_KEY,
 	AUTHZ_TABLE_REVOKED_SESSION,
 	AUTHZ_TABLE_REVOKED_SUBJECT,
 	AUTHZ_TABLE_REVOKED_TOKEN,
@@ -58,6 +59,9 @@ extern Oid	authz_catalog_schema(void);
  * this backend has accepted invalidations).  Cached data is good while it stands.
  */
 extern uint64 authz_catalog_identity_generation(void);
+
+/* The same for authz.mask_key. */
+extern uint64 authz_catalog_mask_key_generation(void);
 
 /* OIDs of the tables that decide an identity's roles, for plans to depend on. */
 extern List *authz_catalog_role_tables(void);
@@ -141,5 +145,8 @@ extern List *authz_catalog_inherited_roles(const char *role);
 /* Names of the roles granted at `now` to a subject of this issuer or of any; issuer NULL: of any only. */
 extern List *authz_catalog_granted_roles(const char *subject, const char *issuer,
 										 TimestampTz now, TimestampTz *changes_at);
+
+/* The secret of authz.mask_key in the current memory context, never toasted; NULL if there is none. */
+extern bytea *authz_catalog_mask_key(void);
 
 #endif							/* AUTHZ_CATALOG_H */

@@ -130,6 +130,7 @@ make_row_parsestate(Relation relation, const char *text)
 	alias->p_names = makeAlias(AUTHZ_CONDITION_ALIAS, item->p_names->colnames);
 	alias->p_rte = copyObject(item->p_rte);
 	alias->p_rte->alias = makeAlias(AUTHZ_CONDITION_ALIAS, NIL);	/* so schema.table means the first */
+	alias->p_rte->eref = alias->p_names;	/* or its whole row would be a ROW() that mistakes dropped columns */
 	alias->p_rel_visible = true;
 	alias->p_cols_visible = false;
 	pstate->p_namespace = lappend(pstate->p_namespace, alias);

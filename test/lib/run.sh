@@ -251,10 +251,13 @@ part_tap()
 	cp "$WORK"/tap/tmp_check/log/* "$WORK/results/" 2>/dev/null
 }
 
-# A backend that crashed is a failure even if every test passed.
+# A backend that crashed is a failure even if every test passed; so is what it
+# forgot to release.
 check_log()
 {
 	local pattern='was terminated by signal|PANIC:|TRAP:|ERROR: AddressSanitizer|runtime error:'
+
+	pattern+='|WARNING: .*(reference leak|refcount leak|still referenced|not closed)'
 
 	if grep -qE "$pattern" "$cluster/log"; then
 		say "the server's log:"

@@ -1,5 +1,5 @@
 -- Policies: who may do what with which rows of which table.
--- C code reads columns by their position: catalog.h, change.c.
+-- C code reads columns by their position: catalog.h.
 
 CREATE TABLE authz.policy (
 	relation		regclass NOT NULL,

@@ -1,5 +1,5 @@
 -- Which tables are protected, and how a table becomes so.
--- C code reads columns by their position: policyset.c, change.c.
+-- C code reads columns by their position: catalog.h.
 
 CREATE TABLE authz.protected_table (
 	relation			regclass PRIMARY KEY,

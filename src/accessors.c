@@ -173,14 +173,8 @@ authz_has_role(PG_FUNCTION_ARGS)
 {
 	const AuthzIdentity *identity = authz_identity_get_in_statement();
 	text	   *role = PG_GETARG_TEXT_PP(0);
-	const char *name = VARDATA_ANY(role);
-	size_t		length = VARSIZE_ANY_EXHDR(role);
 
-	if (length == 1 && name[0] == '*')
-		PG_RETURN_BOOL(identity->kind != AUTHZ_IDENTITY_ANONYMOUS);
-	if (length == 9 && memcmp(name, "anonymous", 9) == 0)
-		PG_RETURN_BOOL(identity->kind == AUTHZ_IDENTITY_ANONYMOUS);
-	PG_RETURN_BOOL(authz_identity_has_name(identity->roles, identity->nroles, name, length));
+	PG_RETURN_BOOL(authz_identity_has_role(identity, VARDATA_ANY(role), VARSIZE_ANY_EXHDR(role)));
 }
 
 /* authz.has_scope(scope text) -> boolean */

@@ -14,7 +14,6 @@
 #include "access/table.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -25,16 +24,7 @@
 
 #include "catalog.h"
 #include "condition.h"
-
-static TriggerData *
-trigger_data(FunctionCallInfo fcinfo)
-{
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("not called as a trigger")));
-	return (TriggerData *) fcinfo->context;
-}
+#include "trigger.h"
 
 static void
 require_owner(HeapTuple tuple, Relation table)
@@ -55,7 +45,7 @@ PG_FUNCTION_INFO_V1(authz_require_owner);
 Datum
 authz_require_owner(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = trigger_data(fcinfo);
+	TriggerData *trigger = authz_trigger_data(fcinfo, "require_owner");
 	HeapTuple	result = trigger->tg_trigtuple;
 
 	require_owner(trigger->tg_trigtuple, trigger->tg_relation);
@@ -99,11 +89,12 @@ deparse_canonical(Relation relation, Node *condition)
 }
 
 /*
- * Canonical text of a condition, and the objects it names.  Reading it back
- * must give the same text, or it would mean something else tomorrow.
+ * Canonical text of a condition, the tree it reads back as, and the objects it
+ * names.  Reading it back must give the same text, or it would mean something
+ * else tomorrow.
  */
 static char *
-canonicalise(Relation relation, const char *text, const char *old_text, List **objects)
+canonicalise(Relation relation, const char *text, const char *old_text, Node **tree, List **objects)
 {
 	bool		is_canonical = old_text && strcmp(text, old_text) == 0;
 	Node	   *condition = is_canonical ? parse_canonical(relation, text) :
@@ -121,6 +112,7 @@ canonicalise(Relation relation, const char *text, const char *old_text, List **o
 				 errdetail("It is stored as \"%s\", which does not read back the same.", canonical)));
 	*objects = list_concat_unique_oid(*objects, authz_condition_objects(condition));
 	*objects = list_concat_unique_oid(*objects, authz_condition_objects(again));
+	*tree = again;
 	return canonical;
 }
 
@@ -192,7 +184,7 @@ PG_FUNCTION_INFO_V1(authz_canonicalise_policy);
 Datum
 authz_canonicalise_policy(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = trigger_data(fcinfo);
+	TriggerData *trigger = authz_trigger_data(fcinfo, "canonicalise_policy");
 	Relation	table = trigger->tg_relation;
 	bool		is_update = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
 	HeapTuple	old = is_update ? trigger->tg_trigtuple : NULL;
@@ -215,11 +207,13 @@ authz_canonicalise_policy(PG_FUNCTION_ARGS)
 	for (int i = 0; i < lengthof(texts); i++)
 	{
 		char	   *text = get_text(new, texts[i], table);
+		Node	   *condition;
 
 		if (text == NULL)
 			continue;
-		text = canonicalise(relation, text, old ? get_text(old, texts[i], table) : NULL, &objects);
-		check_truncate(new, table, parse_canonical(relation, text));
+		text = canonicalise(relation, text, old ? get_text(old, texts[i], table) : NULL,
+							&condition, &objects);
+		check_truncate(new, table, condition);
 		values[i] = CStringGetTextDatum(text);
 		nulls[i] = false;
 	}
@@ -236,15 +230,7 @@ PG_FUNCTION_INFO_V1(authz_is_protected);
 Datum
 authz_is_protected(PG_FUNCTION_ARGS)
 {
-	AuthzScan	scan;
-	ScanKeyData key;
-	bool		found;
-
-	authz_catalog_oid_key(&key, 1, PG_GETARG_OID(0));
-	authz_catalog_begin(&scan, AUTHZ_TABLE_PROTECTED_TABLE, "protected_table_pkey", &key, 1);
-	found = HeapTupleIsValid(authz_catalog_next(&scan));
-	authz_catalog_end(&scan);
-	PG_RETURN_BOOL(found);
+	PG_RETURN_BOOL(OidIsValid(authz_catalog_logical(PG_GETARG_OID(0))));
 }
 
 PG_FUNCTION_INFO_V1(authz_check_condition);

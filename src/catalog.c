@@ -237,6 +237,28 @@ authz_catalog_get_text_array(AuthzScan *scan, HeapTuple tuple, AttrNumber attrib
 	return result;
 }
 
+Oid
+authz_catalog_logical(Oid relid)
+{
+	AuthzScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	Oid			logical = InvalidOid;
+
+	authz_catalog_oid_key(&key, AUTHZ_PROTECTED_RELATION, relid);
+	authz_catalog_begin(&scan, AUTHZ_TABLE_PROTECTED_TABLE, "protected_table_pkey", &key, 1);
+	if ((tuple = authz_catalog_next(&scan)) != NULL)
+	{
+		bool		isnull;
+
+		logical = DatumGetObjectId(authz_catalog_get(&scan, tuple, AUTHZ_PROTECTED_LOGICAL, &isnull));
+		if (isnull)
+			logical = InvalidOid;
+	}
+	authz_catalog_end(&scan);
+	return logical;
+}
+
 void
 authz_catalog_init(void)
 {

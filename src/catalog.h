@@ -48,6 +48,13 @@ typedef enum AuthzPolicyColumn
 	AUTHZ_POLICY_DEPENDS_ON = 15
 } AuthzPolicyColumn;
 
+/* The same of authz.protected_table, whose first column is a table as well; see sql/protect.sql. */
+typedef enum AuthzProtectedColumn
+{
+	AUTHZ_PROTECTED_RELATION = AUTHZ_POLICY_RELATION,
+	AUTHZ_PROTECTED_LOGICAL
+} AuthzProtectedColumn;
+
 /* OID of a table of the extension; InvalidOid if the extension is not there. */
 extern Oid	authz_catalog_table(AuthzTable table);
 
@@ -90,6 +97,9 @@ extern void authz_catalog_oid_key(ScanKey key, AttrNumber attribute, Oid value);
 extern char *authz_catalog_get_text(AuthzScan *scan, HeapTuple tuple, AttrNumber attribute);
 extern char **authz_catalog_get_text_array(AuthzScan *scan, HeapTuple tuple, AttrNumber attribute, int *n);
 extern Datum authz_catalog_get(AuthzScan *scan, HeapTuple tuple, AttrNumber attribute, bool *isnull);
+
+/* The seam: the table whose policies hold for a relation; InvalidOid if it is not protected. */
+extern Oid	authz_catalog_logical(Oid relid);
 
 extern void authz_catalog_init(void);
 

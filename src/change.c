@@ -16,7 +16,6 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
-#include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
@@ -29,11 +28,7 @@
 
 #include "catalog.h"
 #include "change.h"
-
-/* relation and logical are the first columns of authz.protected_table; relation is of authz.policy. */
-#define CHANGED_RELATION	1
-#define PROTECTED_RELATION	1
-#define PROTECTED_LOGICAL	2
+#include "trigger.h"
 
 static bool change_pending = false; /* this transaction changed something */
 
@@ -76,12 +71,12 @@ invalidate_protected(Oid relid)
 	HeapTuple	tuple;
 
 	invalidate(relid);
-	authz_catalog_oid_key(&key, PROTECTED_LOGICAL, relid);
+	authz_catalog_oid_key(&key, AUTHZ_PROTECTED_LOGICAL, relid);
 	authz_catalog_begin(&scan, AUTHZ_TABLE_PROTECTED_TABLE, "protected_table_logical_idx", &key, 1);
 	while ((tuple = authz_catalog_next(&scan)) != NULL)
 	{
 		bool		isnull;
-		Oid			member = DatumGetObjectId(authz_catalog_get(&scan, tuple, PROTECTED_RELATION, &isnull));
+		Oid			member = DatumGetObjectId(authz_catalog_get(&scan, tuple, AUTHZ_PROTECTED_RELATION, &isnull));
 
 		if (!isnull)
 			invalidate(member);
@@ -89,21 +84,11 @@ invalidate_protected(Oid relid)
 	authz_catalog_end(&scan);
 }
 
-static TriggerData *
-trigger_data(FunctionCallInfo fcinfo, const char *name)
-{
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("authz.%s is a trigger function", name)));
-	return (TriggerData *) fcinfo->context;
-}
-
 static void
 invalidate_named(HeapTuple tuple, Relation relation)
 {
 	bool		isnull;
-	Datum		value = heap_getattr(tuple, CHANGED_RELATION, RelationGetDescr(relation), &isnull);
+	Datum		value = heap_getattr(tuple, AUTHZ_POLICY_RELATION, RelationGetDescr(relation), &isnull);
 
 	if (!isnull)
 		invalidate_protected(DatumGetObjectId(value));
@@ -115,7 +100,7 @@ PG_FUNCTION_INFO_V1(authz_table_changed);
 Datum
 authz_table_changed(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = trigger_data(fcinfo, "table_changed");
+	TriggerData *trigger = authz_trigger_data(fcinfo, "table_changed");
 
 	invalidate_named(trigger->tg_trigtuple, trigger->tg_relation);
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
@@ -131,7 +116,7 @@ PG_FUNCTION_INFO_V1(authz_identity_changed);
 Datum
 authz_identity_changed(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = trigger_data(fcinfo, "identity_changed");
+	TriggerData *trigger = authz_trigger_data(fcinfo, "identity_changed");
 
 	CacheInvalidateRelcache(trigger->tg_relation);
 	change_pending = true;

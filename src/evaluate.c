@@ -17,7 +17,6 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "nodes/makefuncs.h"
@@ -36,6 +35,7 @@
 
 #include "condition.h"
 #include "evaluate.h"
+#include "trigger.h"
 
 struct AuthzEvaluation
 {
@@ -346,14 +346,10 @@ PG_FUNCTION_INFO_V1(authz_guard_truncate);
 Datum
 authz_guard_truncate(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	TriggerData *trigger = authz_trigger_data(fcinfo, "guard_truncate");
 	AuthzQuestion question = {.action = AUTHZ_ACTION_TRUNCATE};
 	AuthzEvaluation *evaluation = NULL;
 
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("authz.guard_truncate is a trigger function")));
 	question.relid = RelationGetRelid(trigger->tg_relation);
 	if (check_enable_rls(question.relid, InvalidOid, false) == RLS_ENABLED &&
 		!authz_evaluate(&question, CurrentMemoryContext, &evaluation))

@@ -363,11 +363,8 @@ check_plan(QueryDesc *query, bool top_level)
 
 	/* Not only at the top: a loop in a function would go on under rights taken back long ago. */
 	AcceptInvalidationMessages();
-	if (top_level)
-	{
-		if (!runs_no_cached_plan(query->plannedstmt))
-			decide_on_change();
-	}
+	if (top_level && change_noted && !runs_no_cached_plan(query->plannedstmt))
+		decide_on_change();
 	if (!is_marked(query->plannedstmt))
 		return;
 	is_current = is_made_for(query->plannedstmt, authz_identity_get()->signature);
@@ -465,8 +462,9 @@ guard_process_utility(PlannedStmt *plan, const char *source, bool read_only_tree
 					  QueryCompletion *completion)
 {
 	ErrorContextCallback callback = {error_context_stack, hide_statement, NULL};
+	bool		has_token = sets_token(plan->utilityStmt);
 
-	if (sets_token(plan->utilityStmt))
+	if (has_token)
 	{
 		/* Other sessions of the same database role see its statements in pg_stat_activity. */
 		pgstat_report_activity(STATE_RUNNING, "SET authz.token TO <hidden>");
@@ -480,7 +478,7 @@ guard_process_utility(PlannedStmt *plan, const char *source, bool read_only_tree
 			decide_on_change();
 	}
 
-	if (sets_token(plan->utilityStmt))
+	if (has_token)
 		error_context_stack = &callback;
 	if (prev_process_utility)
 		prev_process_utility(plan, source, read_only_tree, context, params, environment,

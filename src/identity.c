@@ -395,13 +395,13 @@ authz_identity_has_name(const char *const *names, int n, const char *name, size_
 }
 
 bool
-authz_identity_has_role(const AuthzIdentity *identity, const char *role)
+authz_identity_has_role(const AuthzIdentity *identity, const char *role, size_t length)
 {
-	if (strcmp(role, "*") == 0)
+	if (length == 1 && role[0] == '*')
 		return identity->kind != AUTHZ_IDENTITY_ANONYMOUS;
-	if (strcmp(role, "anonymous") == 0)
+	if (length == 9 && memcmp(role, "anonymous", 9) == 0)
 		return identity->kind == AUTHZ_IDENTITY_ANONYMOUS;
-	return authz_identity_has_name(identity->roles, identity->nroles, role, strlen(role));
+	return authz_identity_has_name(identity->roles, identity->nroles, role, length);
 }
 
 void

@@ -55,8 +55,11 @@ extern const AuthzIdentity *authz_identity_get(void);
  */
 extern const AuthzIdentity *authz_identity_get_in_statement(void);
 
-/* Is `role` effective?  '*' holds for every identity but anonymous, 'anonymous' for that only. */
-extern bool authz_identity_has_role(const AuthzIdentity *identity, const char *role);
+/*
+ * Is a role effective, its name of `length` bytes (need not be NUL-terminated)?
+ * '*' holds for every identity but anonymous, 'anonymous' for that only.
+ */
+extern bool authz_identity_has_role(const AuthzIdentity *identity, const char *role, size_t length);
 
 /* Is a name of `length` bytes (need not be NUL-terminated) in a sorted array? */
 extern bool authz_identity_has_name(const char *const *names, int n, const char *name, size_t length);

@@ -45,13 +45,6 @@
 #include "condition.h"
 #include "policyset.h"
 
-/* Columns of authz.protected_table; see sql/protect.sql. */
-enum
-{
-	PROTECTED_RELATION = 1,
-	PROTECTED_LOGICAL
-};
-
 typedef struct AuthzPolicy
 {
 	char	   *name;
@@ -250,29 +243,6 @@ read_policy(AuthzPolicySet *set, AuthzScan *scan, HeapTuple tuple, AuthzPolicy *
 		policy->objects = read_objects(DatumGetArrayTypeP(value));
 }
 
-/* The seam: which table's policies hold for a relation. */
-static Oid
-find_logical(Oid relid)
-{
-	AuthzScan	scan;
-	ScanKeyData key;
-	HeapTuple	tuple;
-	Oid			logical = InvalidOid;
-
-	authz_catalog_oid_key(&key, PROTECTED_RELATION, relid);
-	authz_catalog_begin(&scan, AUTHZ_TABLE_PROTECTED_TABLE, "protected_table_pkey", &key, 1);
-	if ((tuple = authz_catalog_next(&scan)) != NULL)
-	{
-		bool		isnull;
-
-		logical = DatumGetObjectId(authz_catalog_get(&scan, tuple, PROTECTED_LOGICAL, &isnull));
-		if (isnull)
-			logical = InvalidOid;
-	}
-	authz_catalog_end(&scan);
-	return logical;
-}
-
 static void
 read_policies(AuthzPolicySet *set)
 {
@@ -309,7 +279,7 @@ load_set(AuthzPolicySet *set)
 	set->context = AllocSetContextCreate(CurrentMemoryContext, "authz policy set",
 										 ALLOCSET_SMALL_SIZES);
 	outer = MemoryContextSwitchTo(set->context);
-	set->logical = find_logical(set->relid);
+	set->logical = authz_catalog_logical(set->relid);
 	if (OidIsValid(set->logical) && set->logical != set->relid)
 		hash_search(references, &set->logical, HASH_ENTER, NULL);
 	if (OidIsValid(set->logical))
@@ -522,7 +492,7 @@ roles_apply(const AuthzPolicy *policy, const AuthzIdentity *identity)
 {
 	for (int i = 0; i < policy->nroles; i++)
 	{
-		if (policy->roles[i] && authz_identity_has_role(identity, policy->roles[i]))
+		if (policy->roles[i] && authz_identity_has_role(identity, policy->roles[i], strlen(policy->roles[i])))
 			return true;
 	}
 	return false;

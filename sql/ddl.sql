@@ -1,12 +1,13 @@
 -- DDL that would break protection is refused, or protection follows it.
 -- Event triggers run as the owner of the extension, whoever runs the DDL.
 
--- Policies (and native row security) whose objects were touched must still hold.
+-- Policies and masks whose objects were touched must still hold.
 CREATE FUNCTION authz.check_policies(touched oid[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	policy authz.policy;
+	mask authz.mask;
 	reason text;
 BEGIN
 	FOR policy IN SELECT * FROM authz.policy p WHERE p.depends_on && touched ORDER BY p.relation, p.name LOOP
@@ -25,9 +26,21 @@ BEGIN
 					HINT = 'Change or drop the policy first, in the same transaction if need be.';
 		END;
 	END LOOP;
+	FOR mask IN SELECT * FROM authz.mask m WHERE m.depends_on && touched ORDER BY m.relation, m.column_name, m.priority LOOP
+		BEGIN
+			PERFORM authz.check_condition(mask.relation, mask.condition);
+			PERFORM authz.check_mask(mask.relation, mask.column_name, mask.mask);
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS reason = MESSAGE_TEXT;
+			RAISE EXCEPTION 'mask % of column "%" on table % depends on what would change', mask.priority, mask.column_name, mask.relation
+				USING ERRCODE = 'dependent_objects_still_exist',
+					DETAIL = format('It would fail: %s.', reason),
+					HINT = 'Change or drop the mask first, in the same transaction if need be.';
+		END;
+	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION authz.check_policies(oid[]) IS 'raises, naming the policy, if one that depends on these objects does not hold';
+COMMENT ON FUNCTION authz.check_policies(oid[]) IS 'raises, naming the policy or mask, if one that depends on these objects does not hold';
 
 -- Every protected table still has row security as authz.protect made it.
 CREATE FUNCTION authz.check_protection(touched oid[]) RETURNS void
@@ -131,6 +144,7 @@ DECLARE
 BEGIN
 	-- What was about a dropped table or schema goes with it.
 	DELETE FROM authz.policy p WHERE p.relation = ANY (tables);
+	DELETE FROM authz.mask m WHERE m.relation = ANY (tables);
 	DELETE FROM authz.protected_table t WHERE t.relation = ANY (tables);
 	-- A table that outlives the parent whose policies held has none now, and stays closed.
 	UPDATE authz.protected_table t SET logical = t.relation WHERE t.logical = ANY (tables);

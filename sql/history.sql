@@ -15,15 +15,15 @@ CREATE TABLE authz.policy_history (
 	old			jsonb,
 	new			jsonb
 );
-COMMENT ON TABLE authz.policy_history IS 'every change of a policy, role or inheritance; filled by triggers only';
+COMMENT ON TABLE authz.policy_history IS 'every change of a policy, mask, role or inheritance; filled by triggers only';
 COMMENT ON COLUMN authz.policy_history.version IS 'number of the change; commits in this order';
 COMMENT ON COLUMN authz.policy_history.changed_at IS 'start of the transaction that made the change';
-COMMENT ON COLUMN authz.policy_history.object_type IS 'policy, role or role_inheritance';
+COMMENT ON COLUMN authz.policy_history.object_type IS 'policy, mask, role or role_inheritance';
 COMMENT ON COLUMN authz.policy_history.operation IS 'create, alter or drop';
-COMMENT ON COLUMN authz.policy_history.name IS 'of the object; role -> inherited role of an inheritance';
+COMMENT ON COLUMN authz.policy_history.name IS 'of the object; column and priority of a mask; role -> inherited role of an inheritance';
 COMMENT ON COLUMN authz.policy_history.changed_by IS 'session user';
 COMMENT ON COLUMN authz.policy_history.subject IS 'authz.subject() at the time, if any';
-COMMENT ON COLUMN authz.policy_history.relation IS 'table of a policy, qualified';
+COMMENT ON COLUMN authz.policy_history.relation IS 'table of a policy or mask, qualified';
 COMMENT ON COLUMN authz.policy_history.old IS 'the row before, NULL for create';
 COMMENT ON COLUMN authz.policy_history.new IS 'the row after, NULL for drop';
 
@@ -49,7 +49,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION authz.policy_version() IS 'number of the last change of a policy or role; 0 before the first';
 
--- AFTER row trigger.  Arguments: object type, then the columns that name the object.
+-- AFTER row trigger.  Arguments: object type, then one or two columns that name the object, then what stands between them.
 CREATE FUNCTION authz.record_change() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -59,7 +59,7 @@ DECLARE
 	either	jsonb := coalesce(new_row, old_row);
 	number	bigint := (new_row ->> 'version')::bigint;
 	relation text := either ->> 'relation';
-	object_name text := (either ->> TG_ARGV[1]) || coalesce(' -> ' || (either ->> TG_ARGV[2]), '');
+	object_name text := (either ->> TG_ARGV[1]) || coalesce(TG_ARGV[3] || (either ->> TG_ARGV[2]), '');
 	subject text;
 BEGIN
 	-- A row that came with its version was restored from a dump, and so is its history.

@@ -54,6 +54,16 @@ COMMENT ON FUNCTION authz.rotate_mask_key() IS
 	'replace the key of the pseudonyms: all of them change, and nothing relates them to the earlier ones';
 SELECT authz.rotate_mask_key();
 
+CREATE FUNCTION authz.mask_null(value anyelement) RETURNS anyelement
+	LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'authz_mask_null';
+COMMENT ON FUNCTION authz.mask_null(anyelement) IS 'NULL';
+
+CREATE FUNCTION authz.mask_constant(value anyelement, constant anyelement) RETURNS anyelement
+	LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'authz_mask_constant';
+COMMENT ON FUNCTION authz.mask_constant(anyelement, anyelement) IS 'the constant, also where there is no value';
+
 CREATE FUNCTION authz.mask_partial(value text, prefix integer, pad text, suffix integer) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'authz_mask_partial';
@@ -78,6 +88,19 @@ CREATE FUNCTION authz.mask_uuid(value uuid) RETURNS uuid
 COMMENT ON FUNCTION authz.mask_uuid(uuid) IS
 	'a pseudonym: HMAC-SHA-256 with the key of authz.mask_key as a UUID of version 8 (RFC 9562)';
 
+-- What masks by policy call in the place of those two: everybody may, but only there.
+CREATE FUNCTION authz.pseudonym(value text, length integer) RETURNS text
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10
+	AS 'MODULE_PATHNAME', 'authz_pseudonym';
+COMMENT ON FUNCTION authz.pseudonym(text, integer) IS
+	'mask_hash as a mask by policy runs it for every reader; refuses to be called in any other way';
+
+CREATE FUNCTION authz.pseudonym(value uuid) RETURNS uuid
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10
+	AS 'MODULE_PATHNAME', 'authz_pseudonym_uuid';
+COMMENT ON FUNCTION authz.pseudonym(uuid) IS
+	'mask_uuid as a mask by policy runs it for every reader; refuses to be called in any other way';
+
 CREATE FUNCTION authz.mask_date(value date, unit text) RETURNS date
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'authz_mask_date';
@@ -97,6 +120,12 @@ CREATE FUNCTION authz.mask_date(value timestamptz, unit text) RETURNS timestampt
 	AS 'MODULE_PATHNAME', 'authz_mask_date_timestamp';
 COMMENT ON FUNCTION authz.mask_date(timestamptz, text) IS
 	'the same by the clock of UTC, whatever the parameter TimeZone is';
+
+CREATE FUNCTION authz.mask_round(value smallint, step smallint) RETURNS smallint
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'authz_mask_round_smallint';
+COMMENT ON FUNCTION authz.mask_round(smallint, smallint) IS
+	'the largest multiple of step that is not greater; the lowest smallint if there is none';
 
 CREATE FUNCTION authz.mask_round(value integer, step integer) RETURNS integer
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -122,6 +151,12 @@ CREATE FUNCTION authz.mask_round(value double precision, step double precision) 
 COMMENT ON FUNCTION authz.mask_round(double precision, double precision) IS
 	'the largest multiple of step that is not greater; NaN and infinities stay';
 
+CREATE FUNCTION authz.mask_round(value real, step real) RETURNS real
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'authz_mask_round_real';
+COMMENT ON FUNCTION authz.mask_round(real, real) IS
+	'the largest multiple of step that is not greater; NaN and infinities stay';
+
 CREATE FUNCTION authz.mask_json(value jsonb, paths text[]) RETURNS jsonb
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10
 	AS 'MODULE_PATHNAME', 'authz_mask_json';
@@ -131,16 +166,21 @@ COMMENT ON FUNCTION authz.mask_json(jsonb, text[]) IS
 REVOKE ALL ON authz.mask_key FROM PUBLIC;
 REVOKE ALL ON FUNCTION authz.replace_mask_key(), authz.rotate_mask_key() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION authz.rotate_mask_key() TO authz_admin;
--- Whoever reads a view that uses them calls them: grant them with the view.
-REVOKE ALL ON FUNCTION authz.mask_partial(text, integer, text, integer), authz.mask_email(text),
-	authz.mask_hash(text, integer), authz.mask_uuid(uuid),
+-- Whoever reads a view that uses them calls them.
+REVOKE ALL ON FUNCTION authz.mask_null(anyelement), authz.mask_constant(anyelement, anyelement),
+	authz.mask_partial(text, integer, text, integer), authz.mask_email(text), authz.pseudonym(text, integer), authz.pseudonym(uuid),
 	authz.mask_date(date, text), authz.mask_date(timestamp, text), authz.mask_date(timestamptz, text),
-	authz.mask_round(integer, integer), authz.mask_round(bigint, bigint), authz.mask_round(numeric, numeric),
-	authz.mask_round(double precision, double precision), authz.mask_json(jsonb, text[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION authz.mask_partial(text, integer, text, integer), authz.mask_email(text),
-	authz.mask_hash(text, integer), authz.mask_uuid(uuid),
+	authz.mask_round(smallint, smallint), authz.mask_round(integer, integer), authz.mask_round(bigint, bigint),
+	authz.mask_round(numeric, numeric), authz.mask_round(real, real), authz.mask_round(double precision, double precision),
+	authz.mask_json(jsonb, text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION authz.mask_null(anyelement), authz.mask_constant(anyelement, anyelement),
+	authz.mask_partial(text, integer, text, integer), authz.mask_email(text), authz.pseudonym(text, integer), authz.pseudonym(uuid),
 	authz.mask_date(date, text), authz.mask_date(timestamp, text), authz.mask_date(timestamptz, text),
-	authz.mask_round(integer, integer), authz.mask_round(bigint, bigint), authz.mask_round(numeric, numeric),
-	authz.mask_round(double precision, double precision), authz.mask_json(jsonb, text[]) TO authz_admin WITH GRANT OPTION;
+	authz.mask_round(smallint, smallint), authz.mask_round(integer, integer), authz.mask_round(bigint, bigint),
+	authz.mask_round(numeric, numeric), authz.mask_round(real, real), authz.mask_round(double precision, double precision),
+	authz.mask_json(jsonb, text[]) TO PUBLIC;
+-- Who may execute these can test guesses.
+REVOKE ALL ON FUNCTION authz.mask_hash(text, integer), authz.mask_uuid(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION authz.mask_hash(text, integer), authz.mask_uuid(uuid) TO authz_admin WITH GRANT OPTION;
 
 SELECT pg_catalog.pg_extension_config_dump('authz.mask_key', '');

@@ -66,6 +66,24 @@ CREATE FUNCTION authz.check_condition(relation regclass, condition text) RETURNS
 LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_check_condition';
 COMMENT ON FUNCTION authz.check_condition(regclass, text) IS 'raises if a stored condition cannot be read any more';
 
+CREATE FUNCTION authz.require_roles(roles text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	unknown text;
+BEGIN
+	-- Locked, or somebody could drop the role before what names it is there to be seen.
+	SELECT r INTO unknown FROM unnest(roles) r
+		WHERE r NOT IN ('*', 'anonymous')
+			AND NOT EXISTS (SELECT FROM authz.role x WHERE x.name = r COLLATE "C" FOR KEY SHARE);
+	IF FOUND THEN
+		RAISE EXCEPTION 'role "%" does not exist', unknown
+			USING ERRCODE = 'undefined_object', HINT = 'Create it with authz.create_role.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.require_roles(text[]) IS 'raises if one of these roles does not exist';
+
 -- Names the change, unless a superuser restores a row with all that says so.
 CREATE FUNCTION authz.number_policy() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -99,14 +117,7 @@ BEGIN
 		RAISE EXCEPTION 'unknown action "%"', unknown
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Actions are select, insert, update, delete and truncate.';
 	END IF;
-	-- Locked, or somebody could drop the role before the policy is there to be seen.
-	SELECT r INTO unknown FROM unnest(NEW.roles) r
-		WHERE r NOT IN ('*', 'anonymous')
-			AND NOT EXISTS (SELECT FROM authz.role x WHERE x.name = r COLLATE "C" FOR KEY SHARE);
-	IF FOUND THEN
-		RAISE EXCEPTION 'role "%" does not exist', unknown
-			USING ERRCODE = 'undefined_object', HINT = 'Create it with authz.create_role.';
-	END IF;
+	PERFORM authz.require_roles(NEW.roles);
 	NEW.version := authz.next_version();
 	NEW.changed_at := now();
 	NEW.changed_by := session_user;
@@ -136,7 +147,7 @@ CREATE TRIGGER record AFTER INSERT OR UPDATE OR DELETE ON authz.role
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON authz.role
 	FOR EACH STATEMENT EXECUTE FUNCTION authz.refuse_truncate();
 CREATE TRIGGER record AFTER INSERT OR UPDATE OR DELETE ON authz.role_inheritance
-	FOR EACH ROW EXECUTE FUNCTION authz.record_change('role_inheritance', 'role', 'inherits');
+	FOR EACH ROW EXECUTE FUNCTION authz.record_change('role_inheritance', 'role', 'inherits', ' -> ');
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON authz.role_inheritance
 	FOR EACH STATEMENT EXECUTE FUNCTION authz.refuse_truncate();
 
@@ -244,13 +255,13 @@ COMMENT ON FUNCTION authz.disable_policy(text, regclass) IS 'keep a policy but d
 REVOKE ALL ON FUNCTION
 	authz.require_owner(), authz.canonicalise_policy(), authz.table_changed(), authz.number_policy(),
 	authz.check_condition(regclass, text), authz.permits_support(internal),
-	authz.require_policy(text, regclass),
+	authz.require_roles(text[]), authz.require_policy(text, regclass),
 	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
 	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
 	authz.drop_policy(text, regclass), authz.enable_policy(text, regclass), authz.disable_policy(text, regclass)
 	FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-	authz.require_policy(text, regclass),
+	authz.require_roles(text[]), authz.require_policy(text, regclass),
 	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
 	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
 	authz.drop_policy(text, regclass), authz.enable_policy(text, regclass), authz.disable_policy(text, regclass)

@@ -277,6 +277,7 @@ DECLARE
 	removed authz.protected_table[];
 	part authz.protected_table;
 	parent regclass;
+	view regclass;
 BEGIN
 	IF NOT EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = unprotect.relation AND t.logical = t.relation) THEN
 		RAISE EXCEPTION 'table % is not protected by itself', relation
@@ -287,6 +288,11 @@ BEGIN
 			   WHERE c.oid = relation) THEN
 		RAISE EXCEPTION 'schema of table % is protected', relation
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call authz.unprotect_schema first.';
+	END IF;
+	SELECT v.view INTO view FROM authz.masked_views() v WHERE v.relation = unprotect.relation LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'masked view % shows table %', view, relation
+			USING ERRCODE = 'dependent_objects_still_exist', HINT = 'Call authz.drop_masked_view first.';
 	END IF;
 	-- What was detached from it meanwhile stays closed, on its own.
 	FOR part IN

@@ -85,16 +85,20 @@ AS $$
 DECLARE
 	uses text;
 BEGIN
-	SELECT string_agg(format('policy "%s" on %s', p.name, p.relation), E'\n' ORDER BY p.relation, p.name) INTO uses
-	FROM authz.policy AS p WHERE old.name = ANY (p.roles);
+	SELECT string_agg(u, E'\n' ORDER BY u) INTO uses FROM (
+		SELECT format('policy "%s" on %s', p.name, p.relation)
+		FROM authz.policy AS p WHERE old.name = ANY (p.roles)
+		UNION ALL
+		SELECT format('mask %s of column "%s" on %s', m.priority, m.column_name, m.relation)
+		FROM authz.mask AS m WHERE old.name = ANY (m.roles)) AS x(u);
 	IF uses IS NOT NULL THEN
-		RAISE EXCEPTION 'role "%" cannot be dropped or renamed because a policy names it', old.name
+		RAISE EXCEPTION 'role "%" cannot be dropped or renamed because a policy or mask names it', old.name
 			USING ERRCODE = 'dependent_objects_still_exist', DETAIL = uses;
 	END IF;
 	RETURN CASE tg_op WHEN 'DELETE' THEN old ELSE new END;
 END
 $$;
-COMMENT ON FUNCTION authz.keep_role_of_policy() IS 'trigger: refuses to take away a role that a policy names';
+COMMENT ON FUNCTION authz.keep_role_of_policy() IS 'trigger: refuses to take away a role that a policy or mask names';
 REVOKE ALL ON FUNCTION authz.keep_role_of_policy() FROM PUBLIC;
 
 CREATE TRIGGER keep_role_of_policy BEFORE DELETE ON authz.role

@@ -1,9 +1,13 @@
--- The administrator's role, and who may enter the schema.
+-- The extension's roles, and who may enter the schema.
 DO $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'authz_admin') THEN
 		CREATE ROLE authz_admin NOLOGIN;
 		COMMENT ON ROLE authz_admin IS 'may administer authz: policies, roles, grants, issuers, keys';
+	END IF;
+	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'authz_view') THEN
+		CREATE ROLE authz_view NOLOGIN;
+		COMMENT ON ROLE authz_view IS 'owns the masked views of authz; has rights on their tables only, and no members';
 	END IF;
 END
 $$;

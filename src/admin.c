@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  * admin.c
  *	  Triggers and functions of the policy tables that need C: who may change
- *	  a table's policies, and canonical conditions.
+ *	  a table's policies and masks, and canonical texts.
  *
- * The condition of a policy is read under the search_path of whoever stores
+ * The condition of a policy or mask is read under the search_path of whoever stores
  * it, so nothing on the way from his statement to here may set another.  An
  * unchanged condition is canonical already and is read as such.
  *-------------------------------------------------------------------------
@@ -24,6 +24,7 @@
 
 #include "catalog.h"
 #include "condition.h"
+#include "masktext.h"
 #include "trigger.h"
 
 static void
@@ -67,12 +68,22 @@ get_text(HeapTuple tuple, int column, Relation table)
 	return isnull ? NULL : TextDatumGetCString(value);
 }
 
+/* Parse a condition or, with a column, a mask for it. */
+static Node *
+parse(Relation relation, AttrNumber column, const char *text)
+{
+	Oid			owner = relation->rd_rel->relowner;
+
+	return column == InvalidAttrNumber ? authz_condition_parse(relation, owner, text) :
+		authz_masktext_parse(relation, owner, column, text);
+}
+
 /* Parse canonical text; the result is on the canonical path. */
 static Node *
-parse_canonical(Relation relation, const char *text)
+parse_canonical(Relation relation, AttrNumber column, const char *text)
 {
 	int			level = authz_condition_enter_canonical();
-	Node	   *condition = authz_condition_parse(relation, relation->rd_rel->relowner, text);
+	Node	   *condition = parse(relation, column, text);
 
 	authz_condition_leave_canonical(level);
 	return condition;
@@ -89,27 +100,31 @@ deparse_canonical(Relation relation, Node *condition)
 }
 
 /*
- * Canonical text of a condition, the tree it reads back as, and the objects it
- * names.  Reading it back must give the same text, or it would mean something
- * else tomorrow.
+ * Canonical text of a condition or mask, the tree it reads back as, and the
+ * objects it names.  Reading it back must give the same text, or it would mean
+ * something else tomorrow.  The short name of a mask is canonical as it is.
  */
 static char *
-canonicalise(Relation relation, const char *text, const char *old_text, Node **tree, List **objects)
+canonicalise(Relation relation, AttrNumber column, char *text, const char *old_text, Node **tree, List **objects)
 {
 	bool		is_canonical = old_text && strcmp(text, old_text) == 0;
-	Node	   *condition = is_canonical ? parse_canonical(relation, text) :
-		authz_condition_parse(relation, relation->rd_rel->relowner, text);
-	char	   *canonical = deparse_canonical(relation, condition);
-	Node	   *again;
+	Node	   *condition = is_canonical ? parse_canonical(relation, column, text) :
+		parse(relation, column, text);
+	char	   *canonical = text;
+	Node	   *again = condition;
 
-	/* The first reading back may flatten it: BETWEEN, beside AND, makes an AND of its own. */
-	canonical = deparse_canonical(relation, parse_canonical(relation, canonical));
-	again = parse_canonical(relation, canonical);
-	if (strcmp(canonical, deparse_canonical(relation, again)) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("condition has no canonical form"),
-				 errdetail("It is stored as \"%s\", which does not read back the same.", canonical)));
+	if (column == InvalidAttrNumber || !authz_masktext_is_short(text))
+	{
+		/* The first reading back may flatten it: BETWEEN, beside AND, makes an AND of its own. */
+		canonical = deparse_canonical(relation, condition);
+		canonical = deparse_canonical(relation, parse_canonical(relation, column, canonical));
+		again = parse_canonical(relation, column, canonical);
+		if (strcmp(canonical, deparse_canonical(relation, again)) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("%s has no canonical form", column == InvalidAttrNumber ? "condition" : "mask"),
+					 errdetail("It is stored as \"%s\", which does not read back the same.", canonical)));
+	}
 	*objects = list_concat_unique_oid(*objects, authz_condition_objects(condition));
 	*objects = list_concat_unique_oid(*objects, authz_condition_objects(again));
 	*tree = again;
@@ -211,8 +226,8 @@ authz_canonicalise_policy(PG_FUNCTION_ARGS)
 
 		if (text == NULL)
 			continue;
-		text = canonicalise(relation, text, old ? get_text(old, texts[i], table) : NULL,
-							&condition, &objects);
+		text = canonicalise(relation, InvalidAttrNumber, text,
+							old ? get_text(old, texts[i], table) : NULL, &condition, &objects);
 		check_truncate(new, table, condition);
 		values[i] = CStringGetTextDatum(text);
 		nulls[i] = false;
@@ -220,6 +235,75 @@ authz_canonicalise_policy(PG_FUNCTION_ARGS)
 	values[2] = oid_array(objects);
 	nulls[2] = false;
 	table_close(relation, AccessShareLock);
+	return PointerGetDatum(heap_modify_tuple_by_cols(new, RelationGetDescr(table), 3, columns,
+													 values, nulls));
+}
+
+/* A column that may have masks; raises for any other. */
+static AttrNumber
+mask_column(HeapTuple tuple, Relation table, Relation relation)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, AUTHZ_MASK_COLUMN_NAME, RelationGetDescr(table), &isnull);
+	const char *name = isnull ? "" : NameStr(*DatumGetName(value));
+	AttrNumber	column = get_attnum(RelationGetRelid(relation), name);
+
+	if (column == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation \"%s\" does not exist",
+						name, RelationGetRelationName(relation))));
+	if (column < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+				 errmsg("system column \"%s\" cannot have a mask", name)));
+	if (TupleDescAttr(RelationGetDescr(relation), column - 1)->attgenerated)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+				 errmsg("generated column \"%s\" cannot have a mask", name),
+				 errdetail("It is shown to who may see the columns that it is computed from.")));
+	return column;
+}
+
+PG_FUNCTION_INFO_V1(authz_canonicalise_mask);
+
+/* BEFORE INSERT OR UPDATE row trigger on authz.mask */
+Datum
+authz_canonicalise_mask(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = authz_trigger_data(fcinfo, "canonicalise_mask");
+	Relation	table = trigger->tg_relation;
+	bool		is_update = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
+	HeapTuple	old = is_update ? trigger->tg_trigtuple : NULL;
+	HeapTuple	new = is_update ? trigger->tg_newtuple : trigger->tg_trigtuple;
+	int			columns[] = {AUTHZ_MASK_MASK, AUTHZ_MASK_CONDITION, AUTHZ_MASK_DEPENDS_ON};
+	Datum		values[3];
+	bool		nulls[3] = {false, false, false};
+	char	   *mask = get_text(new, AUTHZ_MASK_MASK, table);
+	char	   *condition = get_text(new, AUTHZ_MASK_CONDITION, table);
+	List	   *objects;
+	Relation	relation;
+	AttrNumber	column;
+	Node	   *tree;
+	bool		isnull;
+	Datum		relid = heap_getattr(new, AUTHZ_MASK_RELATION, RelationGetDescr(table), &isnull);
+
+	if (isnull || mask == NULL || condition == NULL)
+		return PointerGetDatum(new);	/* NOT NULL refuses it */
+	relation = table_open(DatumGetObjectId(relid), AccessShareLock);
+	objects = list_make1_oid(RelationGetRelid(relation));
+	column = mask_column(new, table, relation);
+
+	condition = canonicalise(relation, InvalidAttrNumber, condition,
+							 old ? get_text(old, AUTHZ_MASK_CONDITION, table) : NULL, &tree, &objects);
+	mask = canonicalise(relation, column, mask,
+						old ? get_text(old, AUTHZ_MASK_MASK, table) : NULL, &tree, &objects);
+	authz_masktext_try(relation, column, mask, tree);
+	table_close(relation, AccessShareLock);
+
+	values[0] = CStringGetTextDatum(mask);
+	values[1] = CStringGetTextDatum(condition);
+	values[2] = oid_array(objects);
 	return PointerGetDatum(heap_modify_tuple_by_cols(new, RelationGetDescr(table), 3, columns,
 													 values, nulls));
 }
@@ -241,7 +325,26 @@ authz_check_condition(PG_FUNCTION_ARGS)
 {
 	Relation	relation = table_open(PG_GETARG_OID(0), AccessShareLock);
 
-	(void) parse_canonical(relation, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	(void) parse_canonical(relation, InvalidAttrNumber, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	table_close(relation, AccessShareLock);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(authz_check_mask);
+
+/* check_mask(relation regclass, column_name name, mask text) -> void: the same of a mask for the column */
+Datum
+authz_check_mask(PG_FUNCTION_ARGS)
+{
+	Relation	relation = table_open(PG_GETARG_OID(0), AccessShareLock);
+	AttrNumber	column = get_attnum(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)));
+
+	if (column <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation \"%s\" does not exist",
+						NameStr(*PG_GETARG_NAME(1)), RelationGetRelationName(relation))));
+	(void) parse_canonical(relation, column, text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	table_close(relation, AccessShareLock);
 	PG_RETURN_VOID();
 }

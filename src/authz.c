@@ -12,6 +12,7 @@
 #include "guard.h"
 #include "guc.h"
 #include "identity.h"
+#include "masked.h"
 #include "nothing.h"
 #include "policyset.h"
 
@@ -26,6 +27,7 @@ _PG_init(void)
 	authz_policyset_init();
 	authz_change_init();
 	authz_guard_init();
+	authz_masked_init();
 	authz_nothing_init();
 	authz_identity_init();
 	authz_guc_init();

@@ -45,6 +45,7 @@ static const char *const table_names[AUTHZ_TABLE_COUNT] = {
 	[AUTHZ_TABLE_ROLE_GRANT] = "role_grant",
 	[AUTHZ_TABLE_ROLE_INHERITANCE] = "role_inheritance",
 	[AUTHZ_TABLE_POLICY] = "policy",
+	[AUTHZ_TABLE_MASK] = "mask",
 	[AUTHZ_TABLE_PROTECTED_TABLE] = "protected_table",
 };
 
@@ -80,6 +81,7 @@ relation_changed(Datum arg, Oid relid)
 		mask_key_generation++;
 	if (relid == InvalidOid || !oids.valid ||
 		(relid != oids.tables[AUTHZ_TABLE_POLICY] &&
+		 relid != oids.tables[AUTHZ_TABLE_MASK] &&
 		 relid != oids.tables[AUTHZ_TABLE_MASK_KEY] &&
 		 relid != oids.tables[AUTHZ_TABLE_PROTECTED_TABLE]))
 		identity_generation++;

@@ -28,6 +28,7 @@ typedef enum AuthzTable
 	AUTHZ_TABLE_ROLE_GRANT,
 	AUTHZ_TABLE_ROLE_INHERITANCE,
 	AUTHZ_TABLE_POLICY,
+	AUTHZ_TABLE_MASK,
 	AUTHZ_TABLE_PROTECTED_TABLE,
 	AUTHZ_TABLE_COUNT
 } AuthzTable;
@@ -47,6 +48,20 @@ typedef enum AuthzPolicyColumn
 	AUTHZ_POLICY_ENABLED,
 	AUTHZ_POLICY_DEPENDS_ON = 15
 } AuthzPolicyColumn;
+
+/* The same of authz.mask; see sql/mask.sql. */
+typedef enum AuthzMaskColumn
+{
+	AUTHZ_MASK_RELATION = AUTHZ_POLICY_RELATION,
+	AUTHZ_MASK_COLUMN_NAME,
+	AUTHZ_MASK_PRIORITY,
+	AUTHZ_MASK_MASK,
+	AUTHZ_MASK_ROLES,
+	AUTHZ_MASK_CONDITION,
+	AUTHZ_MASK_VALID_DURING,
+	AUTHZ_MASK_ENABLED,
+	AUTHZ_MASK_DEPENDS_ON = 13
+} AuthzMaskColumn;
 
 /* The same of authz.protected_table, whose first column is a table as well; see sql/protect.sql. */
 typedef enum AuthzProtectedColumn

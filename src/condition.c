@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  * condition.c
- *	  A policy's condition: text -> checked tree -> canonical text.
+ *	  A policy's condition, or the value of a mask: text -> checked tree ->
+ *	  canonical text.
  *
- * A condition is written by an administrator under his own search_path and
- * evaluated in everybody's queries.  So it is stored canonically: every name
- * that is not in pg_catalog qualified, the row called "resource".  Canonical
- * text is only ever read with nothing but pg_catalog in the path: under a
- * caller's path a shadowed operator would decide for him.
+ * It is written by an administrator under his own search_path and evaluated in
+ * everybody's queries.  So it is stored canonically: every name that is not in
+ * pg_catalog qualified, the row called "resource".  Canonical text is only ever
+ * read with nothing but pg_catalog in the path: under a caller's path a
+ * shadowed operator would decide for him.
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
@@ -85,7 +86,7 @@ point_into_condition(void *arg)
 
 /* The one expression of the text; anything after it (FROM, ORDER BY, a second column) is refused. */
 static Node *
-parse_expression(const char *text)
+parse_expression(const char *what, const char *text)
 {
 	List	   *raw = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
 	SelectStmt *select = castNode(SelectStmt, linitial_node(RawStmt, raw)->stmt);
@@ -98,13 +99,13 @@ parse_expression(const char *text)
 		select->withClause || select->op != SETOP_NONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("condition must be one expression"),
+				 errmsg("%s must be one expression", what),
 				 errhint("Put a query in parentheses, as in EXISTS (SELECT ...).")));
 	target = linitial_node(ResTarget, select->targetList);
 	if (target->name != NULL || target->indirection != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("condition must be one expression without a column alias")));
+				 errmsg("%s must be one expression without a column alias", what)));
 	return target->val;
 }
 
@@ -184,9 +185,9 @@ authz_condition_reads_row(Node *condition)
 	return walk.reads_row;
 }
 
-/* Raise for sub-selects that lock rows or read temporary tables. */
+/* Raise for sub-selects that lock rows or read temporary tables; `what` they stand in. */
 static bool
-refuse_subselects(Node *node, void *context)
+refuse_subselects(Node *node, char *what)
 {
 	if (node == NULL)
 		return false;
@@ -198,7 +199,7 @@ refuse_subselects(Node *node, void *context)
 		if (query->rowMarks != NIL)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("condition must not lock rows")));
+					 errmsg("%s must not lock rows", what)));
 		foreach(lc, query->rtable)
 		{
 			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
@@ -207,11 +208,11 @@ refuse_subselects(Node *node, void *context)
 				get_rel_persistence(rte->relid) == RELPERSISTENCE_TEMP)
 				ereport(ERROR,
 						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("condition must not read a temporary table")));
+						 errmsg("%s must not read a temporary table", what)));
 		}
-		return query_tree_walker(query, refuse_subselects, context, 0);
+		return query_tree_walker(query, refuse_subselects, what, 0);
 	}
-	return expression_tree_walker(node, refuse_subselects, context);
+	return expression_tree_walker(node, refuse_subselects, what);
 }
 
 /*
@@ -239,7 +240,7 @@ refuse_literal(Oid type)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("condition must not hold a literal of type %s", format_type_be(type)),
+			 errmsg("a condition or mask must not hold a literal of type %s", format_type_be(type)),
 			 errhint("Literals of composite types, and of arrays or ranges of domains, are not possible; "
 					 "write ROW(...) or ARRAY[...].")));
 }
@@ -277,41 +278,62 @@ refuse_literals(Node *node, void *context)
 }
 
 static void
-check_condition(Node *condition)
+check_expression(const char *what, Node *condition)
 {
 	RowWalk		walk = {0};
 
 	if (contain_volatile_functions(condition))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("condition must not call a volatile function"),
+				 errmsg("%s must not call a volatile function", what),
 				 errhint("A decision must not change within a statement; mark the function STABLE if it is.")));
 	walk_row_references(condition, &walk);
 	if (walk.whole_row)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("condition must not use the whole row"),
+				 errmsg("%s must not use the whole row", what),
 				 errhint("Name the columns that it needs.")));
 	if (walk.system_column)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("condition must not use a system column")));
-	refuse_subselects(condition, NULL);
+				 errmsg("%s must not use a system column", what)));
+	refuse_subselects(condition, unconstify(char *, what));
 	refuse_literals(condition, NULL);
 }
 
-Node *
-authz_condition_parse(Relation relation, Oid owner, const char *text)
+/* The value of a mask takes the place of a column, as in an UPDATE that sets it. */
+static Node *
+coerce_to_column(ParseState *pstate, Node *value, Relation relation, AttrNumber attribute)
 {
+	Form_pg_attribute column = TupleDescAttr(RelationGetDescr(relation), attribute - 1);
+	Oid			type = getBaseType(column->atttypid);	/* no domain's CHECK runs, nor its NOT NULL */
+	Node	   *coerced = coerce_to_target_type(pstate, value, exprType(value), type, -1,
+												COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+
+	if (coerced == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("mask is of type %s, but column \"%s\" is of type %s",
+						format_type_be(exprType(value)), NameStr(column->attname),
+						format_type_be(column->atttypid)),
+				 errhint("Write a mask of type %s, or cast it.", format_type_be(type))));
+	return coerced;
+}
+
+/* Text -> tree of a condition or, with a hook, of a mask's value. */
+static Node *
+parse(Relation relation, Oid owner, const char *text, const AuthzMaskSpec *mask)
+{
+	const char *what = mask ? "mask" : "condition";
 	ErrorContextCallback callback;
 	ParseState *pstate;
-	Node	   *condition;
+	Node	   *result;
 	Oid			user;
 	int			context;
 
 	/*
-	 * Whoever reads the condition, it is the owner's: his rights find the names,
-	 * and code that parsing might run gets no other rights.  Not where a dump is
+	 * Whoever reads the text, it is the owner's: his rights find the names, and
+	 * code that parsing might run gets no other rights.  Not where a dump is
 	 * restored: the owner may not have his rights back yet.
 	 */
 	GetUserIdAndSecContext(&user, &context);
@@ -324,18 +346,35 @@ authz_condition_parse(Relation relation, Oid owner, const char *text)
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 
-	condition = parse_expression(text);
+	result = parse_expression(what, text);
+	if (mask)
+		result = mask->expand(result, mask->context);
 	pstate = make_row_parsestate(relation, text);
-	refuse_raw_literals(condition, pstate);
-	condition = transformExpr(pstate, condition, EXPR_KIND_POLICY);
-	condition = coerce_to_boolean(pstate, condition, "POLICY");
-	assign_expr_collations(pstate, condition);
-	check_condition(condition);
+	refuse_raw_literals(result, pstate);
+	result = transformExpr(pstate, result, EXPR_KIND_POLICY);
+	if (mask)
+		result = coerce_to_column(pstate, result, relation, mask->column);
+	else
+		result = coerce_to_boolean(pstate, result, "POLICY");
+	assign_expr_collations(pstate, result);
+	check_expression(what, result);
 	free_parsestate(pstate);
 
 	error_context_stack = callback.previous;
 	SetUserIdAndSecContext(user, context);
-	return condition;
+	return result;
+}
+
+Node *
+authz_condition_parse(Relation relation, Oid owner, const char *text)
+{
+	return parse(relation, owner, text, NULL);
+}
+
+Node *
+authz_condition_parse_mask(Relation relation, Oid owner, const char *text, const AuthzMaskSpec *mask)
+{
+	return parse(relation, owner, text, mask);
 }
 
 char *

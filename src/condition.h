@@ -1,6 +1,7 @@
 /*-------------------------------------------------------------------------
  * condition.h
- *	  A policy's condition: text -> checked tree -> canonical text.
+ *	  A policy's condition, or the value of a mask: text -> checked tree ->
+ *	  canonical text.
  *-------------------------------------------------------------------------
  */
 #ifndef AUTHZ_CONDITION_H
@@ -31,7 +32,19 @@ extern void authz_condition_leave_canonical(int level);
  */
 extern Node *authz_condition_parse(Relation relation, Oid owner, const char *text);
 
-/* Canonical text of a tree that authz_condition_parse returned; to be called between enter and leave. */
+/* The text of a mask: of which column's type its value is, and what its raw tree is to become before analysis. */
+typedef struct AuthzMaskSpec
+{
+	AttrNumber	column;
+	Node	   *(*expand) (Node *raw, void *context);
+	void	   *context;
+} AuthzMaskSpec;
+
+/* The same for the value of a mask; its type is the column's, or the base type of its domain. */
+extern Node *authz_condition_parse_mask(Relation relation, Oid owner, const char *text,
+										const AuthzMaskSpec *mask);
+
+/* Canonical text of a tree that one of these returned; to be called between enter and leave. */
 extern char *authz_condition_deparse(Relation relation, Node *condition);
 
 /* Does a condition read the row at all? */

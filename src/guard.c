@@ -12,7 +12,7 @@
  * is no longer free in the inner side of a nested loop and shows in EXPLAIN.
  *
  * When the signature changes, this backend's dependent plans are marked stale
- * through their dependency on authz.permits, as if that function had changed.
+ * through a dependency of theirs, as if some function had changed.
  * Not when a transaction ends: with a pooler every transaction sets an identity
  * and its end takes it back, and the next one most likely has the same roles.
  * Then the change is only noted, and decided on before the next statement that
@@ -36,7 +36,6 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
-#include "optimizer/planmain.h"
 #include "optimizer/planner.h"
 #include "tcop/pquery.h"
 #include "tcop/utility.h"
@@ -54,6 +53,9 @@
 #define MARK_HIGH	(-7301)
 #define MARK_LOW	(-7302)
 
+/* Every marked plan depends on this "function", whatever it reads; a real one of the same hash does no harm. */
+#define MARK_HASH	0x7301a072
+
 /* A holdable cursor that a filtered plan fills, until the identity changes. */
 typedef struct HeldCursor
 {
@@ -70,7 +72,7 @@ static int	open_count = 0;
 static bool go_serial = false;	/* what is being planned must not enter parallel mode */
 static bool identity_left_open = false; /* the identity changed while open_count was not 0 */
 static bool change_noted = false;	/* the identity changed; planned_signature not compared yet */
-static uint32 permits_hash = 0; /* of authz.permits in PROCOID; 0 until something was planned */
+static bool has_planned = false;	/* there may be marked plans */
 static uint64 planned_signature = 0;	/* of the plans that are not stale */
 static List *held_cursors = NIL;	/* of HeldCursor *, in TopMemoryContext */
 
@@ -83,8 +85,8 @@ authz_guard_open_count(void)
 static void
 mark_plans_stale(void)
 {
-	if (permits_hash != 0)
-		CallSyscacheCallbacks(PROCOID, permits_hash);
+	if (has_planned)
+		CallSyscacheCallbacks(PROCOID, MARK_HASH);
 }
 
 static PlanInvalItem *
@@ -98,9 +100,8 @@ make_mark(int id, uint32 half)
 }
 
 void
-authz_guard_mark_plan(PlannerInfo *root, Oid function, uint64 signature)
+authz_guard_mark_plan(PlannerGlobal *glob, uint64 signature)
 {
-	PlannerGlobal *glob = root->glob;
 	uint32		high = (uint32) (signature >> 32);
 	uint32		low = (uint32) signature;
 	ListCell   *lc;
@@ -111,7 +112,7 @@ authz_guard_mark_plan(PlannerInfo *root, Oid function, uint64 signature)
 		mark_plans_stale();
 	planned_signature = signature;
 	change_noted = false;
-	permits_hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
+	has_planned = true;
 	foreach(lc, glob->invalItems)
 	{
 		PlanInvalItem *item = lfirst_node(PlanInvalItem, lc);
@@ -121,7 +122,7 @@ authz_guard_mark_plan(PlannerInfo *root, Oid function, uint64 signature)
 			return;
 		previous = item;
 	}
-	record_plan_function_dependency(root, function);
+	glob->invalItems = lappend(glob->invalItems, make_mark(PROCOID, MARK_HASH));
 	glob->invalItems = lappend(glob->invalItems, make_mark(MARK_HIGH, high));
 	glob->invalItems = lappend(glob->invalItems, make_mark(MARK_LOW, low));
 }

@@ -11,7 +11,7 @@
 #include "nodes/pathnodes.h"
 
 /* Planner: note in the plan that it was made for the signature; once per statement is enough. */
-extern void authz_guard_mark_plan(PlannerInfo *root, Oid function, uint64 signature);
+extern void authz_guard_mark_plan(PlannerGlobal *glob, uint64 signature);
 
 /* Planner: this statement holds what must not run in parallel mode, whatever was planned so far. */
 extern void authz_guard_go_serial(PlannerGlobal *glob);

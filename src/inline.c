@@ -33,6 +33,7 @@
 #include "catalog.h"
 #include "condition.h"
 #include "guard.h"
+#include "inline.h"
 #include "policyset.h"
 
 /* Tables whose policies read each other nest planners; deeper than this is a circle. */
@@ -46,33 +47,35 @@ typedef struct PermitsCall
 	RangeTblEntry *rte;
 } PermitsCall;
 
+RangeTblEntry *
+authz_inline_find_table(PlannerInfo *root, Node *relation, Var **tableoid)
+{
+	while (IsA(relation, RelabelType))
+		relation = (Node *) ((RelabelType *) relation)->arg;
+	if (!IsA(relation, Var) || ((Var *) relation)->varattno != TableOidAttributeNumber)
+		return NULL;
+	*tableoid = (Var *) relation;
+	for (Index up = (*tableoid)->varlevelsup; up > 0 && root; up--)
+		root = root->parent_root;
+	if (root == NULL || (*tableoid)->varno > list_length(root->parse->rtable))
+		return NULL;
+	return rt_fetch((*tableoid)->varno, root->parse->rtable);
+}
+
 /* Find what the call is about; false if it cannot be replaced. */
 static bool
 read_call(SupportRequestSimplify *request, PermitsCall *call)
 {
-	PlannerInfo *root = request->root;
 	Const	   *action;
-	Node	   *arg;
-	Index		up;
 
-	if (root == NULL || list_length(request->fcall->args) != 2)
+	if (request->root == NULL || list_length(request->fcall->args) != 2)
 		return false;
 	action = linitial(request->fcall->args);
-	arg = lsecond(request->fcall->args);
-	while (IsA(arg, RelabelType))
-		arg = (Node *) ((RelabelType *) arg)->arg;
-	if (!IsA(action, Const) || action->constisnull || action->consttype != TEXTOID ||
-		!IsA(arg, Var) || ((Var *) arg)->varattno != TableOidAttributeNumber)
+	if (!IsA(action, Const) || action->constisnull || action->consttype != TEXTOID)
 		return false;
-
 	call->action = authz_policyset_action(TextDatumGetCString(action->constvalue));
-	call->tableoid = (Var *) arg;
-	for (up = call->tableoid->varlevelsup; up > 0 && root; up--)
-		root = root->parent_root;
-	if (root == NULL || call->tableoid->varno > list_length(root->parse->rtable))
-		return false;
-	call->rte = rt_fetch(call->tableoid->varno, root->parse->rtable);
-	return call->action != AUTHZ_ACTION_NONE && call->rte->rtekind == RTE_RELATION;
+	call->rte = authz_inline_find_table(request->root, lsecond(request->fcall->args), &call->tableoid);
+	return call->action != AUTHZ_ACTION_NONE && call->rte && call->rte->rtekind == RTE_RELATION;
 }
 
 /* The columns that the statement sets, as SQL's column privileges see them. */
@@ -134,8 +137,8 @@ add_denied(Node *condition, SupportRequestSimplify *request, const PermitsCall *
 }
 
 /*
- * permits() is PARALLEL SAFE, or every protected query would go serial; so the
- * planner may have stopped looking.  Tell it what came in its place.
+ * permits() and masked() are PARALLEL SAFE, or every protected query would go
+ * serial; so the planner may have stopped looking.  Tell it what came in their place.
  */
 static void
 note_parallel_hazard(PlannerGlobal *glob, Node *condition)
@@ -158,42 +161,66 @@ note_parallel_hazard(PlannerGlobal *glob, Node *condition)
 	}
 }
 
-static Node *
-replace_call(SupportRequestSimplify *request, const PermitsCall *call)
+AuthzPolicySet *
+authz_inline_depend(PlannerGlobal *glob, Oid relid, const AuthzIdentity **identity)
 {
-	PlannerInfo *root = request->root;
-	PlannerGlobal *glob = root->glob;
-	Var		   *tableoid = call->tableoid;
-	const AuthzIdentity *identity;
 	AuthzPolicySet *set;
-	Oid			owner;
-	Node	   *condition;
 
 	/* A statement whose tables were locked earlier in the transaction has accepted nothing yet. */
 	AcceptInvalidationMessages();
 
-	identity = authz_identity_get();
-	authz_guard_mark_plan(root, request->fcall->funcid, identity->signature);
+	*identity = authz_identity_get();
+	authz_guard_mark_plan(glob, (*identity)->signature);
 	glob->relationOids = list_concat_unique_oid(glob->relationOids, authz_catalog_role_tables());
 	glob->dependsOnRole = true;
 
-	set = authz_policyset_get(call->rte->relid);
-	owner = authz_policyset_owner(set);
+	set = authz_policyset_get(relid);
 	/* Its owner's rights are in the plan; a child that is read directly does not name it. */
-	if (authz_policyset_logical(set) != call->rte->relid)
+	if (authz_policyset_logical(set) != relid)
 		glob->relationOids = list_append_unique_oid(glob->relationOids, authz_policyset_logical(set));
-	condition = combine(authz_policyset_rules(set, call->action, identity, columns_set(call)));
+	return set;
+}
 
-	ChangeVarNodes(condition, 1, tableoid->varno, 0);
-	if (tableoid->varlevelsup > 0)
-		IncrementVarSublevelsUp(condition, tableoid->varlevelsup, 0);
-	if (authz_condition_rewrite_subselects(condition, owner))
+bool
+authz_inline_place(Node *expression, const Var *row, Oid owner)
+{
+	ChangeVarNodes(expression, 1, row->varno, 0);
+	if (row->varlevelsup > 0)
+		IncrementVarSublevelsUp(expression, row->varlevelsup, 0);
+	return authz_condition_rewrite_subselects(expression, owner);
+}
+
+Node *
+authz_inline_finish(PlannerInfo *root, Node *expression)
+{
+	expression = eval_const_expressions(root, expression);
+	note_parallel_hazard(root->glob, expression);
+	return expression;
+}
+
+void
+authz_inline_check_depth(PlannerInfo *root, Oid relid)
+{
+	if (root->query_level > MAX_QUERY_LEVEL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("policies of table \"%s\" lead back to it", get_rel_name(relid))));
+}
+
+static Node *
+replace_call(SupportRequestSimplify *request, const PermitsCall *call)
+{
+	PlannerInfo *root = request->root;
+	const AuthzIdentity *identity;
+	AuthzPolicySet *set = authz_inline_depend(root->glob, call->rte->relid, &identity);
+	Oid			owner = authz_policyset_owner(set);
+	Node	   *condition = combine(authz_policyset_rules(set, call->action, identity, columns_set(call)));
+
+	if (authz_inline_place(condition, call->tableoid, owner))
 		root->parse->hasSubLinks = true;
 	if (call->action == AUTHZ_ACTION_INSERT || call->action == AUTHZ_ACTION_UPDATE_CHECK)
 		condition = add_denied(condition, request, call);
-	condition = eval_const_expressions(root, condition);
-	note_parallel_hazard(glob, condition);
-	return condition;
+	return authz_inline_finish(root, condition);
 }
 
 PG_FUNCTION_INFO_V1(authz_permits_support);
@@ -208,10 +235,7 @@ authz_permits_support(PG_FUNCTION_ARGS)
 	if (!IsA(node, SupportRequestSimplify) ||
 		!read_call((SupportRequestSimplify *) node, &call))
 		PG_RETURN_POINTER(NULL);
-	if (((SupportRequestSimplify *) node)->root->query_level > MAX_QUERY_LEVEL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("policies of table \"%s\" lead back to it", get_rel_name(call.rte->relid))));
+	authz_inline_check_depth(((SupportRequestSimplify *) node)->root, call.rte->relid);
 	PG_RETURN_POINTER(replace_call((SupportRequestSimplify *) node, &call));
 }
 

@@ -35,15 +35,38 @@
 #define MAX_DOMAIN_LENGTH		255 /* bytes, section 4.5.3.1.2 */
 #define MAX_LABEL_LENGTH		63	/* bytes, RFC 1035 section 2.3.4 */
 
+PG_FUNCTION_INFO_V1(authz_mask_null);
+PG_FUNCTION_INFO_V1(authz_mask_constant);
 PG_FUNCTION_INFO_V1(authz_mask_partial);
 PG_FUNCTION_INFO_V1(authz_mask_email);
 PG_FUNCTION_INFO_V1(authz_mask_date);
 PG_FUNCTION_INFO_V1(authz_mask_date_timestamp);
+PG_FUNCTION_INFO_V1(authz_mask_round_smallint);
 PG_FUNCTION_INFO_V1(authz_mask_round_integer);
 PG_FUNCTION_INFO_V1(authz_mask_round_bigint);
 PG_FUNCTION_INFO_V1(authz_mask_round_numeric);
 PG_FUNCTION_INFO_V1(authz_mask_round_double);
+PG_FUNCTION_INFO_V1(authz_mask_round_real);
 PG_FUNCTION_INFO_V1(authz_mask_json);
+
+/* authz.mask_null(value anyelement) returns anyelement: NULL of the value's type. */
+Datum
+authz_mask_null(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_NULL();
+}
+
+/*
+ * authz.mask_constant(value anyelement, constant anyelement) returns
+ * anyelement: the constant.  Not strict: that there is no value would show.
+ */
+Datum
+authz_mask_constant(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(PG_GETARG_DATUM(1));
+}
 
 static char *
 append(char *at, const char *bytes, int length)
@@ -343,9 +366,20 @@ refuse_step(void)
 }
 
 /*
- * authz.mask_round(value integer, step integer) returns integer.  The lowest
- * range begins with the lowest integer.
+ * authz.mask_round(value smallint, step smallint) returns smallint.  The lowest
+ * range begins with the lowest smallint.
  */
+Datum
+authz_mask_round_smallint(PG_FUNCTION_ARGS)
+{
+	int16		step = PG_GETARG_INT16(1);
+
+	if (step <= 0)
+		refuse_step();
+	PG_RETURN_INT16((int16) Max(floor_to(PG_GETARG_INT16(0), step), PG_INT16_MIN));
+}
+
+/* authz.mask_round(value integer, step integer) returns integer, likewise. */
 Datum
 authz_mask_round_integer(PG_FUNCTION_ARGS)
 {
@@ -412,24 +446,38 @@ authz_mask_round_numeric(PG_FUNCTION_ARGS)
 }
 
 /*
- * authz.mask_round(value double precision, step double precision) returns
- * double precision.  The rest is not made positive first: rounding that sum
- * would give different results to numbers of one range.
+ * The rest is not made positive first: rounding that sum would give different
+ * results to numbers of one range.
  */
-Datum
-authz_mask_round_double(PG_FUNCTION_ARGS)
+static float8
+round_float(float8 value, float8 step)
 {
-	float8		value = PG_GETARG_FLOAT8(0);
-	float8		step = PG_GETARG_FLOAT8(1);
 	float8		rest;
 
 	if (!(step > 0) || isinf(step))
 		refuse_step();
 	if (isnan(value) || isinf(value))
-		PG_RETURN_FLOAT8(value);
+		return value;
 	rest = fmod(value, step);
 	value -= rest;
-	PG_RETURN_FLOAT8(rest < 0 ? value - step : value);
+	return rest < 0 ? value - step : value;
+}
+
+/* authz.mask_round(value double precision, step double precision) returns double precision. */
+Datum
+authz_mask_round_double(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(round_float(PG_GETARG_FLOAT8(0), PG_GETARG_FLOAT8(1)));
+}
+
+/*
+ * authz.mask_round(value real, step real) returns real.  In double precision,
+ * where multiples of a real are exact; it is rounded once, so never above the value.
+ */
+Datum
+authz_mask_round_real(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT4((float4) round_float(PG_GETARG_FLOAT4(0), PG_GETARG_FLOAT4(1)));
 }
 
 /* The string is not ours and not NUL-terminated. */

@@ -1,66 +1,72 @@
 /*-------------------------------------------------------------------------
  * policyset.c
- *	  Backend-local cache of the policies of one relation.
+ *	  Backend-local cache of the policies and masks of one relation.
  *
- * A set holds every policy of its relation; which of them apply is decided
- * per identity, so that another identity costs a filter and not a load.
+ * A set holds every policy and mask of its relation; which of them apply is
+ * decided per identity, so that another identity costs a filter and not a load.
  * Conditions are parsed on first need and kept as trees.
  *
- * Invalidation: triggers on authz.policy and authz.protected_table invalidate
- * the relcache entry of the table (and its children) in the changing
+ * Invalidation: triggers on authz.policy, authz.mask and authz.protected_table
+ * invalidate the relcache entry of the table (and its children) in the changing
  * transaction; the callback below marks the set stale and moves a counter.
  * It frees nothing: authz_policyset_get does, for the set it is asked for.  A
  * set read while the counter moved is used once and read again next time.
  * Relations that conditions read, and parents whose policies and owner hold for
  * a child, are remembered as well: when one of them changes, every set is stale.
  *
- * Combining is not done here but by inline.c (one expression) and evaluate.c
- * (values): two writings of one rule, which the tests hold against each other.
+ * Combining policies is not done here but by inline.c (one expression) and
+ * evaluate.c (values): two writings of one rule, which the tests hold against
+ * each other.  masked.c puts masks together.
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
 
 #include "access/htup_details.h"
 #include "access/sysattr.h"
-#include "access/table.h"
-#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rangetypes.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-#include "utils/timestamp.h"
-#include "utils/typcache.h"
 
 #include "catalog.h"
+#include "clause.h"
 #include "condition.h"
 #include "policyset.h"
 
+/* A text of a clause and its tree, NULL until it is needed. */
+typedef struct Parsed
+{
+	char	   *text;
+	Node	   *tree;
+} Parsed;
+
 typedef struct AuthzPolicy
 {
-	char	   *name;
+	AuthzClause clause;
 	AuthzEffect effect;
 	uint32		actions;		/* bit per AuthzAction */
-	int			nroles;
-	char	  **roles;
-	char	   *condition;		/* canonical text */
-	char	   *check_condition;	/* canonical text, or NULL: the condition */
-	Node	   *condition_tree; /* NULL until needed */
-	Node	   *check_tree;
+	Parsed		condition;
+	Parsed		check_condition;	/* text NULL: the condition */
 	bool		has_columns;
 	Bitmapset  *columns;		/* offset by FirstLowInvalidHeapAttributeNumber */
-	RangeType  *valid_during;	/* tstzrange */
-	List	   *objects;		/* OIDs that the conditions named when they were stored */
 } AuthzPolicy;
+
+/* Zeroed it is disabled. */
+typedef struct AuthzMask
+{
+	AuthzClause clause;
+	AttrNumber	column;
+	bool		enabled;
+	Parsed		condition;
+	Parsed		value;
+} AuthzMask;
 
 struct AuthzPolicySet
 {
@@ -72,6 +78,8 @@ struct AuthzPolicySet
 	MemoryContext context;		/* holds everything below */
 	int			npolicies;
 	AuthzPolicy *policies;
+	int			nmasks;
+	AuthzMask  *masks;			/* by column and priority, the disabled ones too */
 };
 
 typedef struct Reference
@@ -139,18 +147,6 @@ make_caches(void)
 	sets = hash_create("authz policy sets", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-/* A row that no trigger would have let in: somebody went behind them.  Deny loudly. */
-static void
-refuse_policy(Oid relid, const char *name, const char *why)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-			 errmsg("policy \"%s\" on table \"%s\" is not valid, access denied",
-					name ? name : "", get_rel_name(relid)),
-			 errdetail_log("%s", why),
-			 errhint("Correct it with authz.alter_policy or remove it with authz.drop_policy.")));
-}
-
 static uint32
 read_actions(char **names, int n)
 {
@@ -184,32 +180,19 @@ read_columns(AuthzPolicySet *set, AuthzPolicy *policy, ArrayType *array)
 			get_attnum(set->relid, NameStr(*DatumGetName(names[i])));
 
 		if (attribute == InvalidAttrNumber)
-			refuse_policy(set->logical, policy->name, "It names a column that does not exist.");
+			authz_clause_refuse(policy->clause.name, set->logical, "It names a column that does not exist.");
 		policy->columns = bms_add_member(policy->columns, attribute - FirstLowInvalidHeapAttributeNumber);
 	}
-}
-
-static List *
-read_objects(ArrayType *array)
-{
-	Datum	   *oids;
-	bool	   *nulls;
-	int			n;
-	List	   *result = NIL;
-
-	deconstruct_array(array, OIDOID, sizeof(Oid), true, TYPALIGN_INT, &oids, &nulls, &n);
-	for (int i = 0; i < n; i++)
-	{
-		if (!nulls[i])
-			result = lappend_oid(result, DatumGetObjectId(oids[i]));
-	}
-	return result;
 }
 
 /* One row of authz.policy; memory is the current context. */
 static void
 read_policy(AuthzPolicySet *set, AuthzScan *scan, HeapTuple tuple, AuthzPolicy *policy)
 {
+	static const AuthzClauseColumns columns = {
+		AUTHZ_POLICY_ROLES, AUTHZ_POLICY_VALID_DURING, AUTHZ_POLICY_DEPENDS_ON
+	};
+	char	   *name = psprintf("policy \"%s\"", authz_catalog_get_text(scan, tuple, AUTHZ_POLICY_NAME));
 	char	   *effect = authz_catalog_get_text(scan, tuple, AUTHZ_POLICY_EFFECT);
 	char	  **actions;
 	int			nactions;
@@ -217,30 +200,22 @@ read_policy(AuthzPolicySet *set, AuthzScan *scan, HeapTuple tuple, AuthzPolicy *
 	Datum		value;
 
 	memset(policy, 0, sizeof(*policy));
-	policy->name = authz_catalog_get_text(scan, tuple, AUTHZ_POLICY_NAME);
-	policy->condition = authz_catalog_get_text(scan, tuple, AUTHZ_POLICY_CONDITION);
-	policy->check_condition = authz_catalog_get_text(scan, tuple, AUTHZ_POLICY_CHECK_CONDITION);
+	authz_clause_read(&policy->clause, name, set->logical, scan, tuple, &columns);
+	policy->condition.text = authz_catalog_get_text(scan, tuple, AUTHZ_POLICY_CONDITION);
+	policy->check_condition.text = authz_catalog_get_text(scan, tuple, AUTHZ_POLICY_CHECK_CONDITION);
 	actions = authz_catalog_get_text_array(scan, tuple, AUTHZ_POLICY_ACTIONS, &nactions);
 	policy->actions = read_actions(actions, nactions);
-	policy->roles = authz_catalog_get_text_array(scan, tuple, AUTHZ_POLICY_ROLES, &policy->nroles);
 
 	if (effect && strcmp(effect, "permit") == 0)
 		policy->effect = AUTHZ_PERMIT;
 	else if (!effect || strcmp(effect, "forbid") != 0)
-		refuse_policy(set->logical, policy->name, "Its effect is neither permit nor forbid.");
-	if (policy->actions == 0 || policy->roles == NULL || policy->condition == NULL)
-		refuse_policy(set->logical, policy->name, "Its actions, roles or condition are missing or unknown.");
+		authz_clause_refuse(name, set->logical, "Its effect is neither permit nor forbid.");
+	if (policy->actions == 0 || policy->condition.text == NULL)
+		authz_clause_refuse(name, set->logical, "Its actions or condition are missing or unknown.");
 
 	value = authz_catalog_get(scan, tuple, AUTHZ_POLICY_COLUMNS, &isnull);
 	if (!isnull)
 		read_columns(set, policy, DatumGetArrayTypeP(value));
-	value = authz_catalog_get(scan, tuple, AUTHZ_POLICY_VALID_DURING, &isnull);
-	if (isnull)
-		refuse_policy(set->logical, policy->name, "Its validity is missing.");
-	policy->valid_during = DatumGetRangeTypePCopy(value);
-	value = authz_catalog_get(scan, tuple, AUTHZ_POLICY_DEPENDS_ON, &isnull);
-	if (!isnull)
-		policy->objects = read_objects(DatumGetArrayTypeP(value));
 }
 
 static void
@@ -270,6 +245,56 @@ read_policies(AuthzPolicySet *set)
 	authz_catalog_end(&scan);
 }
 
+/* One row of authz.mask; memory is the current context. */
+static void
+read_mask(AuthzPolicySet *set, AuthzScan *scan, HeapTuple tuple, AuthzMask *mask)
+{
+	static const AuthzClauseColumns columns = {
+		AUTHZ_MASK_ROLES, AUTHZ_MASK_VALID_DURING, AUTHZ_MASK_DEPENDS_ON
+	};
+	bool		isnull;
+	NameData   *column = DatumGetName(authz_catalog_get(scan, tuple, AUTHZ_MASK_COLUMN_NAME, &isnull));
+	int32		priority = DatumGetInt32(authz_catalog_get(scan, tuple, AUTHZ_MASK_PRIORITY, &isnull));
+	char	   *name = psprintf("mask %d of column \"%s\"", priority, NameStr(*column));
+	Datum		value;
+
+	memset(mask, 0, sizeof(*mask));
+	authz_clause_read(&mask->clause, name, set->logical, scan, tuple, &columns);
+	mask->column = get_attnum(set->relid, NameStr(*column));
+	mask->condition.text = authz_catalog_get_text(scan, tuple, AUTHZ_MASK_CONDITION);
+	mask->value.text = authz_catalog_get_text(scan, tuple, AUTHZ_MASK_MASK);
+	value = authz_catalog_get(scan, tuple, AUTHZ_MASK_ENABLED, &isnull);
+	mask->enabled = !isnull && DatumGetBool(value);
+	if (mask->column <= 0)
+		authz_clause_refuse(name, set->logical, "Its column does not exist.");
+	if (mask->condition.text == NULL || mask->value.text == NULL)
+		authz_clause_refuse(name, set->logical, "Its condition or mask is missing.");
+}
+
+/* The index brings them by column and priority. */
+static void
+read_masks(AuthzPolicySet *set)
+{
+	AuthzScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	int			allocated = 8;
+
+	set->masks = palloc_array(AuthzMask, allocated);
+	authz_catalog_oid_key(&key, AUTHZ_MASK_RELATION, set->logical);
+	authz_catalog_begin(&scan, AUTHZ_TABLE_MASK, "mask_pkey", &key, 1);
+	while ((tuple = authz_catalog_next(&scan)) != NULL)
+	{
+		if (set->nmasks == allocated)
+		{
+			allocated *= 2;
+			set->masks = repalloc_array(set->masks, AuthzMask, allocated);
+		}
+		read_mask(set, &scan, tuple, &set->masks[set->nmasks++]);
+	}
+	authz_catalog_end(&scan);
+}
+
 /* Read a set into a context of its own below the current one. */
 static void
 load_set(AuthzPolicySet *set)
@@ -294,6 +319,7 @@ load_set(AuthzPolicySet *set)
 		set->owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 		ReleaseSysCache(tuple);
 		read_policies(set);
+		read_masks(set);
 	}
 	MemoryContextSwitchTo(outer);
 }
@@ -325,6 +351,12 @@ authz_policyset_get(Oid relid)
 	return set;
 }
 
+Oid
+authz_policyset_relation(const AuthzPolicySet *set)
+{
+	return set->relid;
+}
+
 bool
 authz_policyset_is_protected(const AuthzPolicySet *set)
 {
@@ -349,51 +381,6 @@ authz_policyset_serial(const AuthzPolicySet *set)
 	return set->serial;
 }
 
-/* Is it the moment's fault (a cancel, a lock timeout, a deadlock, no memory) and not the text's? */
-static bool
-is_transient(int sqlerrcode)
-{
-	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
-
-	return category == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) ||
-		category == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES) ||
-		category == ERRCODE_TO_CATEGORY(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE) ||
-		category == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION);
-}
-
-/* Parse canonical text over a relation; what cannot be read is refused under the policy's name. */
-static Node *
-parse_condition(const AuthzPolicySet *set, const char *policy, const char *text)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	Oid			logical = set->logical;
-	Oid			owner = set->owner;
-	Relation	relation = table_open(set->relid, AccessShareLock);
-	int			level = authz_condition_enter_canonical();
-	Node	   *condition = NULL;
-
-	PG_TRY();
-	{
-		condition = authz_condition_parse(relation, owner, text);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		if (is_transient(error->sqlerrcode))
-			PG_RE_THROW();
-		FlushErrorState();
-		refuse_policy(logical, policy, error->message);
-	}
-	PG_END_TRY();
-
-	authz_condition_leave_canonical(level);
-	table_close(relation, AccessShareLock);
-	return condition;
-}
-
 static void
 remember_references(Node *condition)
 {
@@ -407,71 +394,42 @@ remember_references(Node *condition)
 	}
 }
 
-/* A copy of the tree of one of a policy's conditions. */
+/* A copy of the tree of a clause's text: a mask's value if there is a column, else a condition. */
 static Node *
-get_condition(AuthzPolicySet *set, AuthzPolicy *policy, bool check)
+get_tree(AuthzPolicySet *set, const AuthzClause *clause, AttrNumber column, Parsed *parsed)
 {
-	Node	  **kept = check ? &policy->check_tree : &policy->condition_tree;
-	Node	   *condition;
+	AuthzClauseText text = {set->relid, set->logical, set->owner, column, NULL};
 	uint64		before = invalidations;
-	uint64		serial;
-	char	   *name;
-	ListCell   *lc;
+	uint64		serial = set->serial;
+	Node	   *tree;
 
-	if (*kept)
-		return copyObject(*kept);
+	if (parsed->tree)
+		return copyObject(parsed->tree);
 
 	/* Parsing may run code that has the set read anew; nothing of it is used then. */
-	serial = set->serial;
-	name = pstrdup(policy->name);
-	condition = parse_condition(set, name,
-								pstrdup(check ? policy->check_condition : policy->condition));
+	text.text = pstrdup(parsed->text);
+	tree = authz_clause_parse(clause, &text);
 	if (set->serial != serial)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("policies of table \"%s\" changed while they were read", get_rel_name(set->relid)),
 				 errhint("Run the statement again.")));
-
-	/* The text is read by name; a function made later may fit a call better than the one that was meant. */
-	foreach(lc, authz_condition_objects(condition))
-	{
-		if (!list_member_oid(policy->objects, lfirst_oid(lc)))
-			refuse_policy(set->logical, name, "Its condition names other objects than when it was stored.");
-	}
 	if (before == invalidations)
 	{
 		MemoryContext outer = MemoryContextSwitchTo(set->context);
 
-		remember_references(condition);
-		*kept = copyObject(condition);
+		remember_references(tree);
+		parsed->tree = copyObject(tree);
 		MemoryContextSwitchTo(outer);
 	}
-	return condition;
+	return tree;
 }
 
-/* statement_timestamp() <@ valid_during; NULL if that always holds from now on. */
+/* The condition together with the test of its time, if it needs one. */
 static Node *
-make_validity_test(const AuthzPolicy *policy, TimestampTz now, bool *ended)
+add_time(Node *time, Node *condition)
 {
-	TypeCacheEntry *type = lookup_type_cache(TSTZRANGEOID, TYPECACHE_RANGE_INFO);
-	RangeBound	lower,
-				upper;
-	bool		empty;
-	Expr	   *range;
-	Expr	   *clock;
-
-	range_deserialize(type, policy->valid_during, &lower, &upper, &empty);
-	*ended = empty || (!upper.infinite && DatumGetTimestampTz(upper.val) < now);
-	if (*ended || (upper.infinite && (lower.infinite || DatumGetTimestampTz(lower.val) < now)))
-		return NULL;
-
-	range = (Expr *) makeConst(TSTZRANGEOID, -1, InvalidOid, -1,
-							   RangeTypePGetDatum(policy->valid_during), false, false);
-	clock = (Expr *) makeFuncExpr(F_STATEMENT_TIMESTAMP, TIMESTAMPTZOID, NIL, InvalidOid, InvalidOid,
-								  COERCE_EXPLICIT_CALL);
-	return (Node *) makeFuncExpr(F_ELEM_CONTAINED_BY_RANGE, BOOLOID,
-								 list_make2(clock, range), InvalidOid, InvalidOid,
-								 COERCE_EXPLICIT_CALL);
+	return time ? (Node *) makeBoolExpr(AND_EXPR, list_make2(time, condition), -1) : condition;
 }
 
 /* A permit with columns needs all that are set to be among them; a forbid, any. */
@@ -487,44 +445,60 @@ columns_apply(const AuthzPolicy *policy, AuthzAction action, const Bitmapset *co
 	return bms_overlap(columns, policy->columns);
 }
 
-static bool
-roles_apply(const AuthzPolicy *policy, const AuthzIdentity *identity)
-{
-	for (int i = 0; i < policy->nroles; i++)
-	{
-		if (policy->roles[i] && authz_identity_has_role(identity, policy->roles[i], strlen(policy->roles[i])))
-			return true;
-	}
-	return false;
-}
-
 List *
 authz_policyset_rules(AuthzPolicySet *set, AuthzAction action,
 					  const AuthzIdentity *identity, const Bitmapset *columns)
 {
-	TimestampTz now = GetCurrentStatementStartTimestamp();
 	bool		checks = action == AUTHZ_ACTION_INSERT || action == AUTHZ_ACTION_UPDATE_CHECK;
 	List	   *rules = NIL;
 
 	for (int i = 0; i < set->npolicies; i++)
 	{
 		AuthzPolicy *policy = &set->policies[i];
+		Parsed	   *condition = checks && policy->check_condition.text ?
+			&policy->check_condition : &policy->condition;
 		AuthzRule  *rule;
-		Node	   *validity;
-		bool		ended;
+		Node	   *time;
 
-		if (!(policy->actions & (1 << action)) ||
-			!roles_apply(policy, identity) || !columns_apply(policy, action, columns))
+		if (!(policy->actions & (1 << action)) || !authz_clause_has_role(&policy->clause, identity) ||
+			!columns_apply(policy, action, columns) || authz_clause_ended(&policy->clause, &time))
 			continue;
-		validity = make_validity_test(policy, now, &ended);
-		if (ended)
-			continue;
-
 		rule = palloc0_object(AuthzRule);
 		rule->effect = policy->effect;
-		rule->condition = get_condition(set, policy, checks && policy->check_condition);
-		if (validity)
-			rule->condition = (Node *) makeBoolExpr(AND_EXPR, list_make2(validity, rule->condition), -1);
+		rule->condition = add_time(time, get_tree(set, &policy->clause, InvalidAttrNumber, condition));
+		rules = lappend(rules, rule);
+	}
+	return rules;
+}
+
+bool
+authz_policyset_is_masked(const AuthzPolicySet *set, AttrNumber column)
+{
+	for (int i = 0; i < set->nmasks; i++)
+	{
+		if (set->masks[i].column == column)
+			return true;
+	}
+	return false;
+}
+
+List *
+authz_policyset_masks(AuthzPolicySet *set, AttrNumber column, const AuthzIdentity *identity)
+{
+	List	   *rules = NIL;
+
+	for (int i = 0; i < set->nmasks; i++)
+	{
+		AuthzMask  *mask = &set->masks[i];
+		AuthzMaskRule *rule;
+		Node	   *time;
+
+		if (mask->column != column || !mask->enabled || !authz_clause_has_role(&mask->clause, identity) ||
+			authz_clause_ended(&mask->clause, &time))
+			continue;
+		rule = palloc0_object(AuthzMaskRule);
+		rule->condition = add_time(time, get_tree(set, &mask->clause, InvalidAttrNumber, &mask->condition));
+		rule->value = get_tree(set, &mask->clause, column, &mask->value);
 		rules = lappend(rules, rule);
 	}
 	return rules;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  * policyset.h
- *	  The policies of one relation, and those of them that apply to an
- *	  identity and an action.
+ *	  The policies and masks of one relation, and those of them that apply to
+ *	  an identity.
  *-------------------------------------------------------------------------
  */
 #ifndef AUTHZ_POLICYSET_H
@@ -42,6 +42,13 @@ typedef struct AuthzRule
 	Node	   *condition;		/* Vars of varno 1; validity in time is part of it; sub-selects not rewritten */
 } AuthzRule;
 
+/* One mask that applies, if no mask before it does: a copy for the caller, both as above. */
+typedef struct AuthzMaskRule
+{
+	Node	   *condition;
+	Node	   *value;			/* a Var of the column itself: shown clear */
+} AuthzMaskRule;
+
 /* AUTHZ_ACTION_NONE if there is no such action. */
 extern AuthzAction authz_policyset_action(const char *name);
 
@@ -51,6 +58,9 @@ extern AuthzAction authz_policyset_action(const char *name);
  * empty set, which permits nothing.
  */
 extern AuthzPolicySet *authz_policyset_get(Oid relid);
+
+/* The relation that it is of. */
+extern Oid	authz_policyset_relation(const AuthzPolicySet *set);
 
 /* Is the relation protected, itself or as somebody's child? */
 extern bool authz_policyset_is_protected(const AuthzPolicySet *set);
@@ -72,6 +82,12 @@ extern uint64 authz_policyset_serial(const AuthzPolicySet *set);
  */
 extern List *authz_policyset_rules(AuthzPolicySet *set, AuthzAction action,
 								   const AuthzIdentity *identity, const Bitmapset *columns);
+
+/* Has the column a mask, whoever for and whether enabled or not?  If so it shows nothing unless one applies. */
+extern bool authz_policyset_is_masked(const AuthzPolicySet *set, AttrNumber column);
+
+/* List of AuthzMaskRule * of a column that may apply to an identity, in the order in which they do.  Raises as rules does. */
+extern List *authz_policyset_masks(AuthzPolicySet *set, AttrNumber column, const AuthzIdentity *identity);
 
 extern void authz_policyset_init(void);
 

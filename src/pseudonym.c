@@ -8,6 +8,10 @@
  * that has been keyed; it is good while catalog.c's counter for that table
  * stands.  Without a key there is no pseudonym, but an error.
  *
+ * Masks by policy call authz.pseudonym instead, for readers who may not execute
+ * those.  Everybody may execute it, but it runs only where
+ * authz_pseudonym_replace put it: a reader's own call would test guesses.
+ *
  * libcrypto's memory belongs to no memory context.  Nothing below raises
  * between an allocation by libcrypto and its free or its being kept.
  *-------------------------------------------------------------------------
@@ -18,11 +22,19 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
+#include "access/htup_details.h"
+#include "catalog/pg_proc.h"
 #include "fmgr.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_func.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/uuid.h"
 
 #include "catalog.h"
+#include "pseudonym.h"
 
 #define MAC_LENGTH			32	/* bytes of an HMAC-SHA-256 */
 #define MIN_HASH_LENGTH		8	/* hexadecimal digits */
@@ -35,6 +47,15 @@
 #define DOMAIN_TEXT			't'
 #define DOMAIN_UUID			'u'
 
+/*
+ * What a call that authz_pseudonym_replace made has for its input collation:
+ * built-in, but of pg_class, so no collation has it and the parser cannot make
+ * such a call.  Copies of the call keep it, parallel workers', and the one that
+ * the planner runs for an estimate, where funcformat would be lost; equal()
+ * looks at it.  The functions use no collation.
+ */
+#define COLLATION_OF_MASK	ProcedureRelationId
+
 /* The keyed MAC of this backend. */
 static struct
 {
@@ -44,6 +65,8 @@ static struct
 
 PG_FUNCTION_INFO_V1(authz_mask_hash);
 PG_FUNCTION_INFO_V1(authz_mask_uuid);
+PG_FUNCTION_INFO_V1(authz_pseudonym);
+PG_FUNCTION_INFO_V1(authz_pseudonym_uuid);
 
 /* HMAC-SHA-256 (RFC 2104) with this key, NULL on failure; the caller owns it. */
 static EVP_MAC_CTX *
@@ -112,15 +135,13 @@ compute_mac(unsigned char domain, const void *input, size_t length, unsigned cha
 }
 
 /*
- * authz.mask_hash(value text, length integer) returns text: the first `length`
- * hexadecimal digits of the HMAC of the value's bytes in the database's
- * encoding.  Among n values of d digits about n * n / 2 / 16^d pairs share one.
+ * The first `length` hexadecimal digits of the HMAC of the value's bytes in the
+ * database's encoding.  Among n values of d digits about n * n / 2 / 16^d pairs
+ * share one.
  */
-Datum
-authz_mask_hash(PG_FUNCTION_ARGS)
+static text *
+hash_text(text *value, int32 length)
 {
-	text	   *value = PG_GETARG_TEXT_PP(0);
-	int32		length = PG_GETARG_INT32(1);
 	unsigned char mac[MAC_LENGTH];
 	char		digits[MAX_HASH_LENGTH];
 
@@ -131,17 +152,13 @@ authz_mask_hash(PG_FUNCTION_ARGS)
 				 errhint("Different values must not often share a hash: with 16 digits, some thousand million values can be told apart.")));
 	compute_mac(DOMAIN_TEXT, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), mac);
 	hex_encode((char *) mac, MAC_LENGTH, digits);
-	PG_RETURN_TEXT_P(cstring_to_text_with_len(digits, length));
+	return cstring_to_text_with_len(digits, length);
 }
 
-/*
- * authz.mask_uuid(value uuid) returns uuid: the first 16 bytes of the HMAC of
- * the UUID's, marked as version 8 (RFC 9562 section 5.8).
- */
-Datum
-authz_mask_uuid(PG_FUNCTION_ARGS)
+/* The first 16 bytes of the HMAC of the UUID's, marked as version 8 (RFC 9562 section 5.8). */
+static pg_uuid_t *
+hash_uuid(const pg_uuid_t *value)
 {
-	pg_uuid_t  *value = PG_GETARG_UUID_P(0);
 	unsigned char mac[MAC_LENGTH];
 	pg_uuid_t  *result = palloc(sizeof(pg_uuid_t));
 
@@ -149,5 +166,94 @@ authz_mask_uuid(PG_FUNCTION_ARGS)
 	memcpy(result->data, mac, UUID_LEN);
 	result->data[6] = (result->data[6] & 0x0F) | 0x80;
 	result->data[8] = (result->data[8] & 0x3F) | 0x80;
-	PG_RETURN_UUID_P(result);
+	return result;
+}
+
+/* authz.mask_hash(value text, length integer) returns text */
+Datum
+authz_mask_hash(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(hash_text(PG_GETARG_TEXT_PP(0), PG_GETARG_INT32(1)));
+}
+
+/* authz.mask_uuid(value uuid) returns uuid */
+Datum
+authz_mask_uuid(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_UUID_P(hash_uuid(PG_GETARG_UUID_P(0)));
+}
+
+/* The function of schema authz that does for a mask what this one does, or InvalidOid. */
+static Oid
+find_pseudonym(Oid function)
+{
+	char	   *name = get_func_name(function);
+	Oid		   *types;
+	int			n;
+
+	if (name == NULL || get_func_namespace(function) != authz_catalog_schema() ||
+		(strcmp(name, "mask_hash") != 0 && strcmp(name, "mask_uuid") != 0))
+		return InvalidOid;
+	(void) get_func_signature(function, &types, &n);
+	return LookupFuncName(list_make2(makeString("authz"), makeString("pseudonym")), n, types, true);
+}
+
+static void
+replace_call(FuncExpr *call)
+{
+	Oid			function = find_pseudonym(call->funcid);
+	HeapTuple	tuple;
+
+	if (!OidIsValid(function))
+		return;
+	/* Names and defaults of arguments are those of the function that was meant. */
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", call->funcid);
+	call->args = expand_function_arguments(call->args, false, call->funcresulttype, tuple);
+	ReleaseSysCache(tuple);
+	call->funcid = function;
+	call->inputcollid = COLLATION_OF_MASK;
+}
+
+bool
+authz_pseudonym_replace(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, authz_pseudonym_replace, context, 0);
+	if (IsA(node, FuncExpr))
+		replace_call((FuncExpr *) node);
+	return expression_tree_walker(node, authz_pseudonym_replace, context);
+}
+
+/* Raise unless authz_pseudonym_replace made this call. */
+static void
+require_mask(FunctionCallInfo fcinfo)
+{
+	Node	   *call = fcinfo->flinfo ? fcinfo->flinfo->fn_expr : NULL;
+
+	if (call != NULL && IsA(call, FuncExpr) && ((FuncExpr *) call)->inputcollid == COLLATION_OF_MASK)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for function pseudonym"),
+			 errhint("It is for masks by policy; authz.mask_hash is for whoever was granted it.")));
+}
+
+/* authz.pseudonym(value text, length integer) returns text: mask_hash, in a mask only */
+Datum
+authz_pseudonym(PG_FUNCTION_ARGS)
+{
+	require_mask(fcinfo);
+	PG_RETURN_TEXT_P(hash_text(PG_GETARG_TEXT_PP(0), PG_GETARG_INT32(1)));
+}
+
+/* authz.pseudonym(value uuid) returns uuid: mask_uuid, in a mask only */
+Datum
+authz_pseudonym_uuid(PG_FUNCTION_ARGS)
+{
+	require_mask(fcinfo);
+	PG_RETURN_UUID_P(hash_uuid(PG_GETARG_UUID_P(0)));
 }

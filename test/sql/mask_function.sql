@@ -25,11 +25,25 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 
--- All are strict and parallel safe, and everybody's.
+-- All are parallel safe, strict unless they give the same to NULL, and everybody's but for those that test guesses.
 SELECT oid::regprocedure AS function, provolatile, proisstrict, proparallel, proleakproof,
 	has_function_privilege('public', oid, 'EXECUTE') AS everybody
-FROM pg_proc WHERE pronamespace = 'authz'::regnamespace AND proname ~ '^mask_' AND prorettype <> 'trigger'::regtype
+FROM pg_proc WHERE pronamespace = 'authz'::regnamespace AND proname ~ '^(mask_|pseudonym$)' AND prorettype <> 'trigger'::regtype
 ORDER BY oid::regprocedure::text COLLATE "C";
+
+-- null, constant: whatever the value is.
+SELECT authz.mask_null(value) AS masked, authz.mask_null(value) IS NULL AS is_null, pg_typeof(authz.mask_null(value)) AS type FROM (VALUES ('secret'::text), (''), (NULL)) AS v (value);
+SELECT pg_typeof(authz.mask_null(7::smallint)) AS smallint, pg_typeof(authz.mask_null('{1,2}'::integer[])) AS array, pg_typeof(authz.mask_null(current_date)) AS date,
+	authz.mask_null(ROW(1, 'secret')) IS NULL AS row_is_null, authz.mask_null('{"a": 1}'::jsonb) IS NULL AS jsonb_is_null;
+SELECT value, authz.mask_constant(value, 0) AS constant, authz.mask_constant(value, NULL) AS null_constant, authz.mask_constant(value, -2147483648) AS lowest
+FROM unnest('{1,0,2147483647,NULL}'::integer[]) AS value;
+SELECT authz.mask_constant('secret'::text, 'hidden') AS text, authz.mask_constant(NULL::text, 'hidden') AS no_text, authz.mask_constant('secret'::text, '') = '' AS empty,
+	authz.mask_constant('{1,2}'::integer[], '{}') AS array, authz.mask_constant('{"a": 1}'::jsonb, 'null') AS jsonb,
+	authz.mask_constant('123e4567-e89b-12d3-a456-426614174000'::uuid, '00000000-0000-0000-0000-000000000000') AS uuid, authz.mask_constant(1.25, 7::numeric) AS numeric;
+SELECT length(authz.mask_constant('secret', repeat('x', 1000000))) AS long;
+SELECT call, pg_temp.outcome(call) FROM (VALUES
+	($$authz.mask_constant(1, 'hidden')$$), ($$authz.mask_constant(1, 'hidden'::text)$$), ($$authz.mask_constant(1.25, 7)$$), ($$authz.mask_constant(1)$$), ($$authz.mask_null()$$), ($$authz.mask_null('unknown')$$)
+) AS c (call);
 
 -- partial: characters, not bytes; a value that is too short is hidden whole.
 SELECT value, prefix, suffix, authz.mask_partial(value, prefix, '***', suffix) FROM (VALUES
@@ -129,7 +143,12 @@ CREATE ROLE regress_authz_admin;
 GRANT authz_admin TO regress_authz_admin;
 CREATE ROLE regress_authz_user;
 SELECT secret AS secret_before FROM authz.mask_key \gset
-GRANT EXECUTE ON FUNCTION authz.mask_email(text), authz.mask_hash(text, integer) TO regress_authz_user;
+SET ROLE regress_authz_user;
+SELECT authz.mask_email('alice@example.org'), authz.mask_null(1), authz.mask_constant(1, 0), authz.mask_partial('alice', 1, '***', 1),
+	authz.mask_date('2024-08-29'::date, 'year'), authz.mask_round(1234, 1000), authz.mask_json('{"a": 1}', '{a}');
+SELECT pg_temp.outcome($$authz.mask_hash('alice')$$), pg_temp.outcome($$authz.mask_uuid('123e4567-e89b-12d3-a456-426614174000')$$);
+SET ROLE regress_authz_admin;
+GRANT EXECUTE ON FUNCTION authz.mask_hash(text, integer) TO regress_authz_user;
 SET ROLE regress_authz_user;
 SELECT secret FROM authz.mask_key;
 SELECT id FROM authz.mask_key;
@@ -137,15 +156,97 @@ SELECT pg_temp.outcome('authz.rotate_mask_key()');
 INSERT INTO authz.mask_key (id, secret) VALUES (9, sha256('mine'));
 UPDATE authz.mask_key SET secret = sha256('mine');
 DELETE FROM authz.mask_key;
-SELECT length(authz.mask_hash('alice')), authz.mask_email('alice@example.org');
+SELECT length(authz.mask_hash('alice'));
 SET ROLE regress_authz_admin;
 SELECT secret FROM authz.mask_key;
 UPDATE authz.mask_key SET secret = sha256('mine');
 SELECT authz.rotate_mask_key();
+REVOKE EXECUTE ON FUNCTION authz.mask_hash(text, integer) FROM regress_authz_user;
 RESET ROLE;
-REVOKE EXECUTE ON FUNCTION authz.mask_email(text), authz.mask_hash(text, integer) FROM regress_authz_user;
 SELECT id, secret <> :'secret_before' AS changed FROM authz.mask_key;
 DROP ROLE regress_authz_admin, regress_authz_user;
+
+-- What a mask calls for every reader runs for nobody who calls it himself, a superuser included.
+SELECT call, pg_temp.outcome(call) FROM (VALUES
+	($$authz.pseudonym('alice', 16)$$), ($$authz.pseudonym('alice', 7)$$), ($$authz.pseudonym('123e4567-e89b-12d3-a456-426614174000')$$),
+	($$authz.pseudonym(length => 16, value => 'alice')$$), ($$authz.pseudonym('alice' COLLATE "C", 16)$$), ($$authz.pseudonym('alice')$$),
+	($$authz.pseudonym('alice', VARIADIC 16)$$), ($$authz.pseudonym(NULL, 16)$$), ($$authz.pseudonym('alice', NULL)$$), ($$authz.pseudonym(NULL::uuid)$$)
+) AS c (call);
+CREATE SCHEMA regress_pseudonym;
+CREATE TABLE regress_pseudonym.guess AS SELECT i::text AS value, md5(i::text)::uuid AS id FROM generate_series(1, 20000) AS i;
+ANALYZE regress_pseudonym.guess;
+CREATE ROLE regress_authz_user;
+GRANT ALL ON SCHEMA regress_pseudonym TO regress_authz_user;
+GRANT ALL ON regress_pseudonym.guess TO regress_authz_user;
+SET ROLE regress_authz_user;
+SET search_path = regress_pseudonym;
+SELECT authz.pseudonym(value, 16) FROM guess LIMIT 1;
+SELECT authz.pseudonym(id) FROM guess LIMIT 1;
+-- Where the planner would run it for an estimate.
+EXPLAIN SELECT FROM guess WHERE value = authz.pseudonym('alice', 16);
+PREPARE guess (text) AS SELECT authz.pseudonym($1, 16);
+EXECUTE guess ('alice');
+SET plan_cache_mode = force_generic_plan;
+EXECUTE guess ('alice');
+RESET plan_cache_mode;
+DEALLOCATE guess;
+CREATE VIEW guesses AS SELECT authz.pseudonym(value, 16) AS pseudonym, authz.pseudonym(id) AS id FROM guess;
+SELECT pseudonym FROM guesses LIMIT 1;
+SELECT id FROM guesses LIMIT 1;
+RESET ROLE;
+SELECT pseudonym FROM guesses LIMIT 1;
+SET ROLE regress_authz_user;
+CREATE FUNCTION by_sql(text) RETURNS text LANGUAGE sql STABLE AS 'SELECT authz.pseudonym($1, 16)';
+CREATE FUNCTION by_standard_sql(text) RETURNS text LANGUAGE sql VOLATILE SECURITY DEFINER RETURN authz.pseudonym($1, 16);
+CREATE FUNCTION by_plpgsql(uuid) RETURNS uuid LANGUAGE plpgsql AS 'BEGIN RETURN authz.pseudonym($1); END';
+CREATE FUNCTION by_execute(text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	result text;
+BEGIN
+	EXECUTE format('SELECT authz.pseudonym(%L, 16)', $1) INTO result;
+	RETURN result;
+END
+$$;
+SELECT by_sql(value) FROM guess LIMIT 1;
+SELECT by_standard_sql('alice');
+SELECT by_plpgsql(id) FROM guess LIMIT 1;
+SELECT by_execute('alice');
+SELECT * FROM authz.pseudonym('alice', 16);
+SELECT g.* FROM guess, LATERAL authz.pseudonym(id) AS g LIMIT 1;
+-- As something else than a call.
+CREATE OPERATOR ~~~ (FUNCTION = authz.pseudonym, LEFTARG = text, RIGHTARG = integer);
+SELECT 'alice' OPERATOR(regress_pseudonym.~~~) 16;
+SELECT FROM guess WHERE value = 'alice' OPERATOR(regress_pseudonym.~~~) 16;
+CREATE AGGREGATE guessed (integer) (SFUNC = authz.pseudonym, STYPE = text, INITCOND = 'alice');
+SELECT guessed(16);
+SELECT guessed(16) OVER ();
+CREATE FUNCTION latest(uuid, uuid) RETURNS uuid LANGUAGE sql IMMUTABLE RETURN $2;
+CREATE AGGREGATE guessed_at_last (uuid) (SFUNC = latest, STYPE = uuid, FINALFUNC = authz.pseudonym);
+SELECT guessed_at_last(id) FROM guess;
+CREATE DOMAIN guess_domain AS text CHECK (authz.pseudonym(VALUE, 16) <> '');
+SELECT 'alice'::guess_domain;
+CREATE TABLE written (value text DEFAULT authz.pseudonym('alice', 16), CHECK (authz.pseudonym(value, 16) <> ''));
+INSERT INTO written DEFAULT VALUES;
+INSERT INTO written VALUES ('alice');
+INSERT INTO written VALUES (NULL);
+DROP TABLE written;
+-- In a worker.
+SET max_parallel_workers_per_gather = 2;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM guess WHERE authz.pseudonym(value, 16) < '8';
+SELECT count(*) FROM guess WHERE authz.pseudonym(value, 16) < '8';
+RESET max_parallel_workers_per_gather;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
+RESET ROLE;
+RESET search_path;
+SET client_min_messages = warning;
+DROP SCHEMA regress_pseudonym CASCADE;
+RESET client_min_messages;
+DROP ROLE regress_authz_user;
 
 -- Workers have the same key.
 CREATE TABLE regress_pseudonym AS SELECT i::text AS value FROM generate_series(1, 20000) AS i;
@@ -205,6 +306,9 @@ SELECT value, authz.mask_round(value, 1000::bigint) AS by_1000, authz.mask_round
 FROM unnest('{0,1,999,1000,-1,-999,-1000,-1001,9223372036854775807,-9223372036854775807,-9223372036854775808}'::bigint[]) AS value;
 SELECT value, authz.mask_round(value, 1000) AS by_1000, authz.mask_round(value, 2147483647) AS by_largest, pg_typeof(authz.mask_round(value, 1000))
 FROM unnest('{0,-1,999,1000,2147483647,-2147483647,-2147483648}'::integer[]) AS value;
+SELECT value, authz.mask_round(value, 1000::smallint) AS by_1000, authz.mask_round(value, 32767::smallint) AS by_largest, authz.mask_round(value, 1::smallint) AS by_1,
+	pg_typeof(authz.mask_round(value, 1000::smallint))
+FROM unnest('{0,-1,999,1000,-1000,-1001,32767,-32000,-32001,-32767,-32768,NULL}'::smallint[]) AS value;
 SELECT value, authz.mask_round(value, 10) AS by_10, authz.mask_round(value, 0.25) AS by_quarter, authz.mask_round(value, 1e-3) AS by_thousandth, authz.mask_round(value, 1e10) AS by_1e10
 FROM unnest('{0,0.1,0.249,0.25,9.99999,10,-0.0001,-0.25,-10,-10.5,123456789012345678901234567890.123456,NaN,Infinity,-Infinity}'::numeric[]) AS value;
 -- The number of decimals does not show; a quotient would round up here.
@@ -217,17 +321,29 @@ SELECT authz.mask_round(('-' || repeat('9', 131072))::numeric, ('1' || repeat('0
 SELECT value, authz.mask_round(value, 10::double precision) AS by_10, authz.mask_round(value, 0.25::double precision) AS by_quarter,
 	authz.mask_round(value, 1e308::double precision) AS by_1e308, authz.mask_round(value, 5e-324::double precision) = value AS by_least
 FROM unnest('{0,-0,0.1,0.25,9.99999,-0.0001,-10,-10.5,1.7976931348623157e308,-1.7976931348623157e308,5e-324,-5e-324,NaN,Infinity,-Infinity}'::double precision[]) AS value;
+SELECT value, authz.mask_round(value, 10::real) AS by_10, authz.mask_round(value, 0.25::real) AS by_quarter, authz.mask_round(value, 0.1::real) AS by_tenth,
+	authz.mask_round(value, 1e38::real) AS by_1e38, authz.mask_round(value, 1e-45::real) = value AS by_least
+FROM unnest('{0,-0,0.1,0.25,0.3,0.7,9.99999,-0.0001,-10,-10.5,16777216,-16777216,3.4028235e38,-3.4028235e38,1e-45,-1e-45,NaN,Infinity,-Infinity,NULL}'::real[]) AS value;
+-- Never above the value, and never a step or more below (but for the precision of a real).
+SELECT count(*) AS tried, count(*) FILTER (WHERE edge > value) AS above, count(*) FILTER (WHERE value::float8 - edge::float8 >= step::float8 + 0.001) AS far
+FROM (SELECT value, step, authz.mask_round(value, step) AS edge
+	FROM (SELECT (i * 0.37 - 12345)::real FROM generate_series(0, 60000, 7) AS i) AS v (value), unnest('{0.1,0.3,1,7,1000,1234.5}'::real[]) AS step) AS e;
 -- Numbers of one range have one result.
 SELECT count(*) AS tried, count(DISTINCT edge) AS edges FROM (
 	SELECT authz.mask_round(-0.7::double precision + i * 1e-5::double precision, 0.1) AS edge FROM generate_series(1, 9998) AS i) AS e;
+SELECT count(*) AS tried, count(DISTINCT edge) AS edges FROM (
+	SELECT authz.mask_round((-0.7 + i * 1e-5)::real, 0.1::real) AS edge FROM generate_series(1, 9998) AS i) AS e;
 -- Columns of every kind have a function of their kind.
-SELECT pg_typeof(authz.mask_round(1::smallint, 10)) AS smallint, pg_typeof(authz.mask_round(1, 10)) AS integer, pg_typeof(authz.mask_round(1::bigint, 10)) AS bigint,
+SELECT pg_typeof(authz.mask_round(1::smallint, 10::smallint)) AS smallint, pg_typeof(authz.mask_round(1::smallint, 10)) AS by_integer, pg_typeof(authz.mask_round(1, 10)) AS integer, pg_typeof(authz.mask_round(1::bigint, 10)) AS bigint,
 	pg_typeof(authz.mask_round(1::numeric(8, 2), 10)) AS numeric, pg_typeof(authz.mask_round(1::real, 10)) AS real, pg_typeof(authz.mask_round(1::double precision, 0.5)) AS double;
 SELECT call, pg_temp.outcome(call) FROM (VALUES
 	('authz.mask_round(5::bigint, 0)'), ('authz.mask_round(5::bigint, -9223372036854775808)'), ('authz.mask_round(5, 0)'), ('authz.mask_round(5, -2147483648)'),
 	('authz.mask_round(5::numeric, 0)'), ('authz.mask_round(5::numeric, -0.1)'), ($$authz.mask_round(5::numeric, 'NaN')$$),
 	($$authz.mask_round('NaN'::numeric, 'Infinity')$$), ($$authz.mask_round(5::numeric, '-Infinity')$$),
 	($$authz.mask_round(5::float8, '0'::float8)$$), ($$authz.mask_round(5::float8, '-1'::float8)$$), ($$authz.mask_round(5::float8, 'NaN'::float8)$$),
+	('authz.mask_round(5::smallint, 0::smallint)'), ($$authz.mask_round(5::smallint, '-32768'::smallint)$$), ('authz.mask_round(5::smallint, NULL::smallint)'),
+	($$authz.mask_round(5::real, 0::real)$$), ($$authz.mask_round(5::real, -1::real)$$), ($$authz.mask_round(5::real, 'NaN'::real)$$),
+	($$authz.mask_round('NaN'::real, 'Infinity'::real)$$), ('authz.mask_round(NULL::real, 5::real)'),
 	($$authz.mask_round('NaN'::float8, 'Infinity'::float8)$$), ('authz.mask_round(5::numeric, NULL)'), ('authz.mask_round(NULL::numeric, 5)')
 ) AS c (call);
 

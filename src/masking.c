@@ -1,0 +1,204 @@
+/*-------------------------------------------------------------------------
+ * masking.c
+ *	  What an identity sees of a column: an expression over the row.
+ *
+ * The masks that may apply become the branches of a CASE in their order; a
+ * condition that is just true ends it.  A column that has masks and none that
+ * applies is NULL.  So is one that the table computes from columns with masks,
+ * unless it may see all of these.
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "masking.h"
+#include "pseudonym.h"
+
+/* One branch: what is shown where the condition is true. */
+typedef Node *(*ShowMask) (const AuthzMaskRule *rule, const Var *column);
+
+static Var *
+row_column(const Var *column)
+{
+	return makeVar(1, column->varattno, column->vartype, column->vartypmod, column->varcollid, 0);
+}
+
+/* A column of a domain is read as of the domain's base type. */
+static bool
+is_column(const Node *value, AttrNumber column)
+{
+	while (IsA(value, RelabelType))
+		value = (const Node *) ((const RelabelType *) value)->arg;
+	return IsA(value, Var) && ((const Var *) value)->varattno == column;
+}
+
+/* The mask's value is of the base type of a domain, and may have another collation. */
+static Node *
+show_value(const AuthzMaskRule *rule, const Var *column)
+{
+	Node	   *value = rule->value;
+
+	if (is_column(value, column->varattno))
+		return (Node *) row_column(column);
+	(void) authz_pseudonym_replace(value, NULL);
+	if (exprType(value) == column->vartype && exprCollation(value) == column->varcollid)
+		return value;
+	return applyRelabelType(value, column->vartype, -1, column->varcollid, COERCE_IMPLICIT_CAST, -1, false);
+}
+
+static Node *
+show_is_masked(const AuthzMaskRule *rule, const Var *column)
+{
+	return makeBoolConst(!is_column(rule->value, column->varattno), false);
+}
+
+static bool
+is_true(const Node *condition)
+{
+	return IsA(condition, Const) && !((const Const *) condition)->constisnull &&
+		DatumGetBool(((const Const *) condition)->constvalue);
+}
+
+/* CASE WHEN <condition> THEN <what the mask shows> ... ELSE <otherwise>, or less where less will do. */
+static Node *
+choose(List *rules, const Var *column, ShowMask show, Node *otherwise)
+{
+	CaseExpr   *choice = makeNode(CaseExpr);
+	ListCell   *lc;
+
+	foreach(lc, rules)
+	{
+		AuthzMaskRule *rule = lfirst(lc);
+		CaseWhen   *branch;
+
+		if (is_true(rule->condition))
+		{
+			otherwise = show(rule, column);
+			break;
+		}
+		branch = makeNode(CaseWhen);
+		branch->expr = (Expr *) rule->condition;
+		branch->result = (Expr *) show(rule, column);
+		branch->location = -1;
+		choice->args = lappend(choice->args, branch);
+	}
+	foreach(lc, choice->args)
+	{
+		if (!equal(lfirst_node(CaseWhen, lc)->result, otherwise))
+			break;
+	}
+	if (lc == NULL)
+		return otherwise;		/* in any case, or there is none */
+	choice->casetype = exprType(otherwise);
+	choice->casecollid = exprCollation(otherwise);
+	choice->defresult = (Expr *) otherwise;
+	choice->location = -1;
+	return (Node *) choice;
+}
+
+/* Columns that a generated column is computed from; NULL if it is not generated. */
+static Bitmapset *
+find_sources(Oid relid, AttrNumber column)
+{
+	Relation	relation = table_open(relid, AccessShareLock);
+	Bitmapset  *sources = NULL;
+
+	if (TupleDescAttr(RelationGetDescr(relation), column - 1)->attgenerated)
+		pull_varattnos(build_column_default(relation, column), 1, &sources);
+	table_close(relation, AccessShareLock);
+	return sources;
+}
+
+/* Is one of the columns masked that a generated one is computed from? */
+static Node *
+any_source_is_masked(AuthzPolicySet *set, Oid relid, Bitmapset *sources, const AuthzIdentity *identity)
+{
+	List	   *terms = NIL;
+	int			i = -1;
+	Node	   *term;
+
+	while ((i = bms_next_member(sources, i)) >= 0)
+	{
+		AttrNumber	source = i + FirstLowInvalidHeapAttributeNumber;
+		Oid			type;
+		int32		typmod;
+		Oid			collation;
+
+		if (source <= 0 || !authz_policyset_is_masked(set, source))
+			continue;
+		get_atttypetypmodcoll(relid, source, &type, &typmod, &collation);
+		term = authz_masking_is_masked(set, makeVar(1, source, type, typmod, collation, 0), identity);
+		if (is_true(term))
+			return term;
+		if (!IsA(term, Const))
+			terms = lappend(terms, term);
+	}
+	if (terms == NIL)
+		return makeBoolConst(false, false);
+	return list_length(terms) == 1 ? linitial(terms) : (Node *) makeBoolExpr(OR_EXPR, terms, -1);
+}
+
+static void
+require_protection(const AuthzPolicySet *set)
+{
+	if (!authz_policyset_is_protected(set))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" is not protected", get_rel_name(authz_policyset_relation(set))),
+				 errhint("Call authz.protect for it first.")));
+}
+
+Node *
+authz_masking_is_masked(AuthzPolicySet *set, const Var *column, const AuthzIdentity *identity)
+{
+	Oid			relid = authz_policyset_relation(set);
+	Bitmapset  *sources;
+
+	require_protection(set);
+	if (authz_policyset_is_masked(set, column->varattno))
+		return choose(authz_policyset_masks(set, column->varattno, identity), column, show_is_masked,
+					  makeBoolConst(true, false));
+	sources = find_sources(relid, column->varattno);
+	return any_source_is_masked(set, relid, sources, identity);
+}
+
+Node *
+authz_masking_value(AuthzPolicySet *set, const Var *column, const AuthzIdentity *identity)
+{
+	Node	   *nothing = (Node *) makeNullConst(column->vartype, -1, column->varcollid);
+	AuthzMaskRule computed;
+	Node	   *masked;
+
+	require_protection(set);
+	if (authz_policyset_is_masked(set, column->varattno))
+		return choose(authz_policyset_masks(set, column->varattno, identity), column, show_value, nothing);
+
+	masked = authz_masking_is_masked(set, column, identity);
+	if (IsA(masked, Const))
+		return is_true(masked) ? nothing : (Node *) row_column(column);
+	computed.condition = (Node *) makeBoolExpr(NOT_EXPR, list_make1(masked), -1);
+	computed.value = (Node *) row_column(column);
+	return choose(list_make1(&computed), column, show_value, nothing);
+}
+
+bool
+authz_masking_is_clear(Oid relid, AttrNumber column)
+{
+	AuthzPolicySet *set = authz_policyset_get(relid);
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	get_atttypetypmodcoll(relid, column, &type, &typmod, &collation);
+	return IsA(authz_masking_value(set, makeVar(1, column, type, typmod, collation, 0),
+								   authz_identity_get()), Var);
+}

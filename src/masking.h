@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ * masking.h
+ *	  What an identity sees of a column: an expression over the row.
+ *-------------------------------------------------------------------------
+ */
+#ifndef AUTHZ_MASKING_H
+#define AUTHZ_MASKING_H
+
+#include "compat.h"
+#include "nodes/primnodes.h"
+
+#include "identity.h"
+#include "policyset.h"
+
+/*
+ * The value in the column's place, of type and collation as `column`, a Var of
+ * the set's relation.  Vars have varno 1, level 0; sub-selects are not rewritten.
+ * It is a Var itself where the column is shown clear in every row.  Raises if
+ * the relation is not protected, or a mask that applies cannot be read.
+ */
+extern Node *authz_masking_value(AuthzPolicySet *set, const Var *column, const AuthzIdentity *identity);
+
+/* Boolean, never NULL: is it anything but the column as it is?  A Const where that does not depend on the row. */
+extern Node *authz_masking_is_masked(AuthzPolicySet *set, const Var *column, const AuthzIdentity *identity);
+
+/* Of a column of a relation, for the current identity: is it shown clear in every row? */
+extern bool authz_masking_is_clear(Oid relid, AttrNumber column);
+
+#endif							/* AUTHZ_MASKING_H */

@@ -49,7 +49,11 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION authz.masked_view_query(regclass, name[], name[]) IS 'text of a masked view''s query';
 
--- Comments and defaults of the table.
+CREATE FUNCTION authz.copy_defaults(view oid) RETURNS void
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_copy_defaults';
+COMMENT ON FUNCTION authz.copy_defaults(oid) IS 'gives the columns of a masked view the defaults of the table''s';
+
+-- Comments, defaults and rights as the table's are.  Runs as the superuser, so nothing here reads an expression of the owner's.
 CREATE FUNCTION authz.dress_masked_view(view regclass) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -57,31 +61,41 @@ DECLARE
 	relation regclass := authz.masked_view_table(view);
 	command text;
 BEGIN
+	PERFORM authz.copy_defaults(view);
 	FOR command IN
-		WITH shown AS (
-			SELECT v.attname AS name, v.atthasdef AS has_default, a.attnum, a.attgenerated,
-				(SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = relation AND d.adnum = a.attnum) AS expression,
-				col_description(relation, a.attnum) AS comment, col_description(view, v.attnum) AS old_comment
-			FROM unnest(authz.masked_view_columns(view)) WITH ORDINALITY c(name, position)
-				JOIN pg_attribute a ON a.attrelid = relation AND a.attname = c.name
-				JOIN pg_attribute v ON v.attrelid = view AND v.attnum = c.position)
 		SELECT format('COMMENT ON VIEW %s IS %L', view, obj_description(relation, 'pg_class'))
 			WHERE obj_description(relation, 'pg_class') IS DISTINCT FROM obj_description(view, 'pg_class')
 		UNION ALL
-		SELECT format('COMMENT ON COLUMN %s.%I IS %L', view, s.name, s.comment) FROM shown s
-			WHERE s.comment IS DISTINCT FROM s.old_comment
+		SELECT format('COMMENT ON COLUMN %s.%I IS %L', view, v.attname, col_description(relation, a.attnum))
+		FROM unnest(authz.masked_view_columns(view)) WITH ORDINALITY c(name, position)
+			JOIN pg_attribute a ON a.attrelid = relation AND a.attname = c.name
+			JOIN pg_attribute v ON v.attrelid = view AND v.attnum = c.position
+		WHERE col_description(relation, a.attnum) IS DISTINCT FROM col_description(view, v.attnum)
 		UNION ALL
-		SELECT format('ALTER VIEW %s ALTER COLUMN %I SET DEFAULT %s', view, s.name, s.expression) FROM shown s
-			WHERE s.expression IS NOT NULL AND s.attgenerated = ''
+		SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO authz_view', relation)
 		UNION ALL
-		SELECT format('ALTER VIEW %s ALTER COLUMN %I DROP DEFAULT', view, s.name) FROM shown s
-			WHERE s.has_default AND (s.expression IS NULL OR s.attgenerated <> '')
+		SELECT format('GRANT ALL ON %s TO %I WITH GRANT OPTION', view, pg_get_userbyid(c.relowner)) FROM pg_class c WHERE c.oid = relation
 	LOOP
 		EXECUTE command;
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION authz.dress_masked_view(regclass) IS 'gives a masked view the comments and defaults of its table';
+COMMENT ON FUNCTION authz.dress_masked_view(regclass) IS
+	'gives a masked view the comments and defaults of its table, its owner the view, and authz_view the table';
+
+-- What would let authz_view, hence masked views, see more than they should; NULL if nothing does.
+CREATE FUNCTION authz.view_owner_problem() RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN r.oid IS NULL THEN 'role authz_view does not exist'
+		WHEN r.rolsuper OR r.rolbypassrls THEN 'role authz_view bypasses row security'
+		WHEN r.rolcanlogin THEN 'role authz_view can log in'
+		WHEN EXISTS (SELECT FROM pg_auth_members m WHERE r.oid IN (m.roleid, m.member)) THEN 'role authz_view has members or is one'
+	END
+	FROM (SELECT) one LEFT JOIN pg_roles r ON r.rolname = 'authz_view';
+END;
+COMMENT ON FUNCTION authz.view_owner_problem() IS 'why masked views cannot be owned by authz_view; NULL if they can';
 
 -- create_masked_view has seen that the caller owns the table and may create in the schema.
 CREATE FUNCTION authz.make_masked_view(relation regclass, schema oid, name name, columns name[]) RETURNS regclass
@@ -95,9 +109,9 @@ BEGIN
 		RAISE EXCEPTION 'table % is not protected', relation
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = format('Call authz.protect(%L) first.', relation);
 	END IF;
-	IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'authz_view' AND NOT r.rolsuper AND NOT r.rolbypassrls AND NOT r.rolcanlogin) THEN
-		RAISE EXCEPTION 'role authz_view must exist, and be neither a superuser nor able to bypass row security or to log in'
-			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'It owns masked views, and row security binds them as it binds their owner.';
+	IF authz.view_owner_problem() IS NOT NULL THEN
+		RAISE EXCEPTION 'masked views have no safe owner' USING ERRCODE = 'object_not_in_prerequisite_state',
+			DETAIL = authz.view_owner_problem() || '.', HINT = 'It must be a role that nobody can become and that row security binds.';
 	END IF;
 	shown := authz.resolve_columns(relation, columns, '{}');
 	IF shown = '{}' THEN
@@ -106,11 +120,9 @@ BEGIN
 	EXECUTE format('CREATE VIEW %s AS %s', view_name, authz.masked_view_query(relation, shown, shown));
 	EXECUTE format($sql$
 		ALTER VIEW %1$s OWNER TO authz_view;
-		GRANT SELECT, INSERT, UPDATE, DELETE ON %2$s TO authz_view;
-		GRANT ALL ON %1$s TO %3$I WITH GRANT OPTION;
 		CREATE TRIGGER authz_write INSTEAD OF INSERT OR UPDATE OR DELETE ON %1$s
 			FOR EACH ROW EXECUTE FUNCTION authz.write_masked_view();
-		$sql$, view_name, relation, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = relation));
+		$sql$, view_name);
 	PERFORM authz.dress_masked_view(view_name::regclass);
 	RETURN view_name;
 END
@@ -183,10 +195,10 @@ BEGIN ATOMIC
 		CASE
 			WHEN v.relation IS NULL THEN 'it is not as authz.create_masked_view made it'
 			WHEN NOT EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = v.relation) THEN 'its table is not protected'
-			WHEN EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'authz_view' AND (r.rolsuper OR r.rolbypassrls OR r.rolcanlogin))
-				THEN 'role authz_view is a superuser, bypasses row security or can log in'
+			WHEN authz.view_owner_problem() IS NOT NULL THEN authz.view_owner_problem()
 			WHEN NOT has_table_privilege('authz_view', v.relation, 'SELECT') THEN 'role authz_view may not read the table'
 			-- tgtype 93: instead of insert, update or delete, for each row
+			WHEN EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = v.view AND r.rulename <> '_RETURN') THEN 'it has a rule'
 			WHEN NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = v.view AND t.tgname = 'authz_write' AND t.tgtype = 93
 				AND t.tgfoid = 'authz.write_masked_view'::regproc AND t.tgenabled IN ('O', 'A'))
 				THEN 'trigger "authz_write" is missing, altered or disabled'
@@ -227,7 +239,7 @@ COMMENT ON FUNCTION authz.is_masked(regclass, name, jsonb) IS
 REVOKE ALL ON FUNCTION
 	authz.masked_view_table(oid), authz.masked_view_columns(oid), authz.write_masked_view(),
 	authz.resolve_columns(regclass, name[], name[]), authz.masked_view_query(regclass, name[], name[]),
-	authz.dress_masked_view(regclass), authz.make_masked_view(regclass, oid, name, name[]),
+	authz.copy_defaults(oid), authz.dress_masked_view(regclass), authz.view_owner_problem(), authz.make_masked_view(regclass, oid, name, name[]),
 	authz.extend_masked_view(regclass, name[]), authz.remove_masked_view(regclass), authz.masked_views(),
 	authz.create_masked_view(regclass, text, name[]), authz.alter_masked_view(regclass, name[]),
 	authz.drop_masked_view(regclass), authz.masked_view_status(), authz.is_masked(regclass, name, jsonb)

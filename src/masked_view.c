@@ -14,6 +14,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_attrdef.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -112,6 +113,53 @@ authz_masked_view_columns(PG_FUNCTION_ARGS)
 	for (int i = 0; i < view.ncolumns; i++)
 		names[i] = DirectFunctionCall1(namein, CStringGetDatum(get_attname(view.relid, view.columns[i], false)));
 	PG_RETURN_ARRAYTYPE_P(construct_array(names, view.ncolumns, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR));
+}
+
+/* The default that the table gives a column, as a tree over nothing; NULL if it has none. */
+static Node *
+column_default(Relation table, AttrNumber column)
+{
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), column - 1);
+	TupleConstr *constraints = RelationGetDescr(table)->constr;
+
+	if (!attribute->atthasdef || attribute->attgenerated)
+		return NULL;
+	for (int i = 0; i < constraints->num_defval; i++)
+	{
+		if (constraints->defval[i].adnum == column)
+			return stringToNode(constraints->defval[i].adbin);
+	}
+	return NULL;
+}
+
+PG_FUNCTION_INFO_V1(authz_copy_defaults);
+
+/*
+ * copy_defaults(view oid) -> void: a masked view's columns get the table's
+ * defaults.  As trees: reading their text again, as the superuser, would run
+ * the input functions of its literals, which may be a domain's CHECK.
+ */
+Datum
+authz_copy_defaults(PG_FUNCTION_ARGS)
+{
+	Relation	view = relation_open(PG_GETARG_OID(0), AccessExclusiveLock);
+	AuthzMaskedView shown;
+	Relation	table;
+
+	if (!authz_masked_view_read(view, &shown))
+		elog(ERROR, "relation %u is not a masked view", RelationGetRelid(view));
+	table = relation_open(shown.relid, AccessShareLock);
+	for (int i = 0; i < shown.ncolumns; i++)
+	{
+		Node	   *expression = column_default(table, shown.columns[i]);
+
+		RemoveAttrDefault(RelationGetRelid(view), i + 1, DROP_RESTRICT, false, true);
+		if (expression)
+			(void) StoreAttrDefault(view, i + 1, expression, true, false);
+	}
+	relation_close(table, NoLock);
+	relation_close(view, NoLock);
+	PG_RETURN_VOID();
 }
 
 static void

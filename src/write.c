@@ -21,6 +21,7 @@
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
@@ -143,6 +144,27 @@ append_shown(StringInfo text, const Write *write, int i)
 					 quote_literal_cstr(get_attname(write->view.relid, write->view.columns[i], false)));
 }
 
+/* OPERATOR(<schema>.=) of a column's type, or NULL if it has none. */
+static char *
+equality(const Write *write, int i)
+{
+	TypeCacheEntry *type = lookup_type_cache(write->params->params[i].ptype, TYPECACHE_EQ_OPR);
+	HeapTuple	tuple;
+	Form_pg_operator operator;
+	char	   *result;
+
+	if (!OidIsValid(type->eq_opr))
+		return NULL;
+	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(type->eq_opr));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", type->eq_opr);
+	operator = (Form_pg_operator) GETSTRUCT(tuple);
+	result = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(operator->oprnamespace)),
+					  NameStr(operator->oprname));
+	ReleaseSysCache(tuple);
+	return result;
+}
+
 static void
 append_key(StringInfo text, const Write *write)
 {
@@ -151,11 +173,7 @@ append_key(StringInfo text, const Write *write)
 
 	while ((i = bms_next_member(write->key, i)) >= 0)
 	{
-		TypeCacheEntry *type = lookup_type_cache(write->params->params[i].ptype, TYPECACHE_EQ_OPR);
-
-		appendStringInfo(text, "%st.%s OPERATOR(%s.%s) $%d", separator, write->names[i],
-						 quote_identifier(get_namespace_name(get_func_namespace(get_opcode(type->eq_opr)))),
-						 get_opname(type->eq_opr), i + 1);
+		appendStringInfo(text, "%st.%s %s $%d", separator, write->names[i], equality(write, i), i + 1);
 		separator = " AND ";
 	}
 }
@@ -167,15 +185,13 @@ append_unchanged(StringInfo text, const Write *write)
 	appendStringInfoString(text, "true");
 	for (int i = 0; i < write->view.ncolumns; i++)
 	{
-		TypeCacheEntry *type = lookup_type_cache(write->params->params[i].ptype, TYPECACHE_EQ_OPR);
+		char	   *operator = equality(write, i);
 
-		if (!OidIsValid(type->eq_opr) || bms_is_member(i, write->key))
+		if (operator == NULL || bms_is_member(i, write->key))
 			continue;
 		appendStringInfoString(text, " AND (");
 		append_shown(text, write, i);
-		appendStringInfo(text, " OPERATOR(%s.%s) $%d OR (",
-						 quote_identifier(get_namespace_name(get_func_namespace(get_opcode(type->eq_opr)))),
-						 get_opname(type->eq_opr), i + 1);
+		appendStringInfo(text, " %s $%d OR (", operator, i + 1);
 		append_shown(text, write, i);
 		appendStringInfo(text, " IS NULL AND $%d IS NULL))", i + 1);
 	}

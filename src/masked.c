@@ -35,14 +35,13 @@
 
 static planner_hook_type prev_planner = NULL;
 
-/* Is it the extension's function of that name? */
+/* Is it the extension's function of that name?  The callers look at the arguments first: that is cheap. */
 static bool
-is_call_of(Node *node, const char *name, int nargs)
+is_call_of(Node *node, const char *name)
 {
 	FuncExpr   *call = (FuncExpr *) node;
 
-	return IsA(node, FuncExpr) && list_length(call->args) == nargs &&
-		get_func_namespace(call->funcid) == authz_catalog_schema() &&
+	return get_func_namespace(call->funcid) == authz_catalog_schema() &&
 		strcmp(get_func_name(call->funcid), name) == 0;
 }
 
@@ -52,7 +51,6 @@ authz_masked_column(Node *call)
 	Var		   *column;
 	Var		   *tableoid;
 
-	/* Looked at first because it is cheap. */
 	if (!IsA(call, FuncExpr) || list_length(((FuncExpr *) call)->args) != 3 ||
 		!IsA(linitial(((FuncExpr *) call)->args), Var) || !IsA(lthird(((FuncExpr *) call)->args), Var))
 		return NULL;
@@ -60,9 +58,27 @@ authz_masked_column(Node *call)
 	tableoid = lthird(((FuncExpr *) call)->args);
 	if (column->varattno <= 0 || tableoid->varattno != TableOidAttributeNumber ||
 		column->varno != tableoid->varno || column->varlevelsup != tableoid->varlevelsup ||
-		!is_call_of(call, "masked", 3))
+		!is_call_of(call, "masked"))
 		return NULL;
 	return column;
+}
+
+/* The row in a call is_masked(<row>, '<name>'); NULL if it is none of that form. */
+static Var *
+row_asked_about(Node *call)
+{
+	Var		   *row;
+	Const	   *name;
+
+	if (!IsA(call, FuncExpr) || list_length(((FuncExpr *) call)->args) != 2 ||
+		!IsA(linitial(((FuncExpr *) call)->args), Var) || !IsA(lsecond(((FuncExpr *) call)->args), Const))
+		return NULL;
+	row = linitial(((FuncExpr *) call)->args);
+	name = lsecond(((FuncExpr *) call)->args);
+	if (row->varattno != InvalidAttrNumber || name->consttype != NAMEOID || name->constisnull ||
+		!is_call_of(call, "is_masked"))
+		return NULL;
+	return row;
 }
 
 typedef Node *(*WhatOfColumn) (AuthzPolicySet *set, const Var *column, const AuthzIdentity *identity);
@@ -102,7 +118,7 @@ find_calls(Node *node, Preparation *preparation)
 	if (IsA(node, FuncExpr))
 	{
 		preparation->has_masked |= authz_masked_column(node) != NULL;
-		preparation->has_is_masked |= is_call_of(node, "is_masked", 2);
+		preparation->has_is_masked |= row_asked_about(node) != NULL;
 	}
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, find_calls, preparation, 0);
@@ -214,6 +230,8 @@ add_is_masked(Preparation *preparation, RangeTblEntry *rte, const char *name)
 static Node *
 replace_is_masked(Node *node, Preparation *preparation)
 {
+	Var		   *row;
+
 	if (node == NULL)
 		return NULL;
 	if (IsA(node, Query))
@@ -223,21 +241,16 @@ replace_is_masked(Node *node, Preparation *preparation)
 		preparation->queries = list_delete_first(preparation->queries);
 		return node;
 	}
-	if (is_call_of(node, "is_masked", 2))
+	row = row_asked_about(node);
+	if (row && row->varlevelsup < list_length(preparation->queries))
 	{
-		Var		   *row = linitial(((FuncExpr *) node)->args);
+		Query	   *query = list_nth_node(Query, preparation->queries, row->varlevelsup);
 		Const	   *name = lsecond(((FuncExpr *) node)->args);
+		AttrNumber	position = add_is_masked(preparation, rt_fetch(row->varno, query->rtable),
+											 NameStr(*DatumGetName(name->constvalue)));
 
-		if (IsA(row, Var) && row->varattno == InvalidAttrNumber && IsA(name, Const) && !name->constisnull &&
-			row->varlevelsup < list_length(preparation->queries))
-		{
-			Query	   *query = list_nth_node(Query, preparation->queries, row->varlevelsup);
-			AttrNumber	position = add_is_masked(preparation, rt_fetch(row->varno, query->rtable),
-												 NameStr(*DatumGetName(name->constvalue)));
-
-			if (position != InvalidAttrNumber)
-				return (Node *) makeVar(row->varno, position, BOOLOID, -1, InvalidOid, row->varlevelsup);
-		}
+		if (position != InvalidAttrNumber)
+			return (Node *) makeVar(row->varno, position, BOOLOID, -1, InvalidOid, row->varlevelsup);
 	}
 	return expression_tree_mutator(node, replace_is_masked, preparation);
 }

@@ -12,6 +12,8 @@ my ($tour) = $readme =~ /^## A five-minute tour.*?$(.*?)^## /ms or die "no tour 
 my @blocks = $tour =~ /^```sql\n(.*?)^```/msg;
 my ($tokens) = $readme =~ /^## Tokens from your identity provider$(.*?)^## /ms or die "no section on tokens";
 push @blocks, $tokens =~ /^```sql\n(.*?)^```/msg;
+my ($masks) = $readme =~ /^## Columns: masks$(.*?)^## /ms or die "no section on masks";
+push @blocks, $masks =~ /^```sql\n(.*?)^```/msg;
 cmp_ok(scalar @blocks, '>=', 6, 'the README has its blocks');
 
 my $node = PostgreSQL::Test::Cluster->new('readme');
@@ -61,7 +63,7 @@ for my $i (0 .. $#steps)
 	}
 	else
 	{
-		my ($text) = $promise =~ /^Index Cond: \((\w+ = [\w.]+)/ or die "unknown promise: $promise";
+		my ($text) = $promise =~ /^Index Cond: \((\w+ = [\w.']+)/ or die "unknown promise: $promise";
 		like($answer, qr/Index Cond: \(\Q$text\E/, "shows the plan: $title");
 	}
 }

@@ -34,6 +34,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -48,7 +49,7 @@
 /* A statement on the table, planned for an identity and the policies of a moment. */
 typedef struct Statement
 {
-	CmdType		command;		/* CMD_SELECT: why a row was not written */
+	CmdType		command;		/* CMD_SELECT: why a row was not written; an UPDATE that sets nothing: lock it */
 	Bitmapset  *set;			/* columns of the view that it sets, from 0 */
 	uint64		signature;		/* of the identity */
 	uint64		serial;			/* of the policies */
@@ -262,6 +263,26 @@ update_text(const Write *write, Bitmapset *set)
 	return text.data;
 }
 
+/* May the row be updated, and would the view show it as it did?  Then it is locked, as an UPDATE would. */
+static char *
+lock_text(const Write *write)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = 0; i < write->view.ncolumns; i++)
+	{
+		appendStringInfoString(&text, i == 0 ? "SELECT " : ", ");
+		append_shown(&text, write, i);
+	}
+	appendStringInfo(&text, " FROM %s AS t WHERE ", write->table);
+	append_key(&text, write);
+	appendStringInfoString(&text, " AND ");
+	append_unchanged(&text, write);
+	appendStringInfoString(&text, " FOR NO KEY UPDATE OF t");
+	return text.data;
+}
+
 static char *
 delete_text(const Write *write)
 {
@@ -304,7 +325,7 @@ statement_text(const Write *write, CmdType command, Bitmapset *set)
 	if (command == CMD_INSERT)
 		return insert_text(write, set);
 	if (command == CMD_UPDATE)
-		return update_text(write, set);
+		return bms_is_empty(set) ? lock_text(write) : update_text(write, set);
 	if (command == CMD_DELETE)
 		return delete_text(write);
 	return reason_text(write, set);
@@ -493,23 +514,44 @@ bind_row(Write *write, Relation view, HeapTuple row, int first)
 	}
 }
 
+/* json has no equality of its own, and clients write it anew.  With escapes it may be no jsonb. */
+static bool
+is_equal_json(Datum old, Datum new)
+{
+	char	   *texts[] = {TextDatumGetCString(old), TextDatumGetCString(new)};
+
+	if (strstr(texts[0], "\\u") || strstr(texts[1], "\\u"))
+		return false;
+	return DatumGetBool(DirectFunctionCall2(jsonb_eq,
+											DirectFunctionCall1(jsonb_in, CStringGetDatum(texts[0])),
+											DirectFunctionCall1(jsonb_in, CStringGetDatum(texts[1]))));
+}
+
 /* Equal for its type, as a client may send a value back; text is what it is byte by byte. */
 static bool
 is_equal(const ParamExternData *old, const ParamExternData *new)
 {
 	TypeCacheEntry *type = lookup_type_cache(old->ptype, TYPECACHE_EQ_OPR_FINFO);
+	Oid			base = getBaseType(old->ptype);
 
-	if (!OidIsValid(type->eq_opr_finfo.fn_oid) ||
-		(OidIsValid(type->typcollation) && getBaseType(old->ptype) != BPCHAROID))
+	if (base == JSONOID)
+		return is_equal_json(old->value, new->value);
+	if (!OidIsValid(type->eq_opr_finfo.fn_oid) || (OidIsValid(type->typcollation) && base != BPCHAROID))
 		return false;
 	return DatumGetBool(FunctionCall2Coll(&type->eq_opr_finfo, type->typcollation, old->value, new->value));
 }
 
-/* Columns of the view in which the new row is another than the one that was shown. */
-static Bitmapset *
-changed_columns(Write *write)
+/* Columns of the view in which the new row differs from the one that was shown. */
+typedef struct Changes
 {
-	Bitmapset  *changed = NULL;
+	Bitmapset  *changed;		/* another value */
+	Bitmapset  *rewritten;		/* an equal value of another form */
+} Changes;
+
+static Changes
+find_changes(Write *write)
+{
+	Changes		changes = {NULL, NULL};
 
 	for (int i = 0; i < write->view.ncolumns; i++)
 	{
@@ -521,13 +563,31 @@ changed_columns(Write *write)
 		get_typlenbyval(old->ptype, &length, &by_value);
 		if (old->isnull && new->isnull)
 			continue;
-		if (old->isnull == new->isnull &&
-			(datum_image_eq(old->value, new->value, by_value, length) ||
-			 (!authz_masking_is_clear(write->view.relid, write->view.columns[i]) && is_equal(old, new))))
+		if (old->isnull != new->isnull)
+			changes.changed = bms_add_member(changes.changed, i);
+		else if (datum_image_eq(old->value, new->value, by_value, length))
 			continue;
-		changed = bms_add_member(changed, i);
+		else if (is_equal(old, new))
+			changes.rewritten = bms_add_member(changes.rewritten, i);
+		else
+			changes.changed = bms_add_member(changes.changed, i);
 	}
-	return changed;
+	return changes;
+}
+
+/* The columns of a set that this identity sees clear in every row: what it read of them is what is there. */
+static Bitmapset *
+clear_columns(const Write *write, const Bitmapset *set)
+{
+	Bitmapset  *clear = NULL;
+	int			i = -1;
+
+	while ((i = bms_next_member(set, i)) >= 0)
+	{
+		if (authz_masking_is_clear(write->view.relid, write->view.columns[i]))
+			clear = bms_add_member(clear, i);
+	}
+	return clear;
 }
 
 /* Columns of a new row: those given or with a default that NULL is to override. */
@@ -615,18 +675,24 @@ static HeapTuple
 update_row(Write *write, Relation view, HeapTuple old, HeapTuple new)
 {
 	RowReceiver receiver = {.descriptor = RelationGetDescr(view)};
-	Bitmapset  *changed;
+	Changes		changes;
+	Bitmapset  *all;
 
 	bind_row(write, view, old, 0);
 	bind_row(write, view, new, write->view.ncolumns);
-	changed = changed_columns(write);
-	if (bms_is_empty(changed))
-		return old;
 	if (write->key == NULL)
 		require_key(write, view);
-	if (run(write, get_statement(write, view, CMD_UPDATE, changed), &receiver) == 0)
-		explain_nothing(write, view, changed);
-	return receiver.row;
+
+	/* 1.50 for 1.5 is written where it may be; it is no reason to refuse the rest, and no change of a mask. */
+	changes = find_changes(write);
+	all = bms_union(changes.changed, clear_columns(write, changes.rewritten));
+	if (run(write, get_statement(write, view, CMD_UPDATE, all), &receiver) > 0)
+		return receiver.row;
+	if (!bms_equal(all, changes.changed) &&
+		run(write, get_statement(write, view, CMD_UPDATE, changes.changed), &receiver) > 0)
+		return receiver.row;
+	explain_nothing(write, view, changes.changed);
+	return NULL;
 }
 
 static HeapTuple

@@ -7,11 +7,16 @@
 # package that must match an installed one (headers and their library) is asked
 # for in that version, so that apt does not upgrade a server in use.  Silent
 # when nothing is missing.
+#
+# What comes from npm is the exception: it goes into test/orm/node_modules, by
+# the lock file there, and where that cannot be done its test is skipped.
 set -u
 . "$(dirname "$0")/common.sh"
 
 has_header() { printf '#include <%s>\n' "$1" | gcc ${2:+-I"$2"} -E - >/dev/null 2>&1; }
 has_module() { perl -M"$1" -e 1 >/dev/null 2>&1; }
+# The system's Python, which is the one that distributions make packages for.
+has_python() { /usr/bin/python3 -c "import importlib.util as u, sys; sys.exit(not u.find_spec('$1'))" >/dev/null 2>&1; }
 
 is_debian_12()
 {
@@ -53,6 +58,9 @@ missing()
 	! is_debian_12 || compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a' >/dev/null ||
 		lack libclang-rt-14-dev "clang's libFuzzer"
 	{ command -v pgbouncer || [ -x /usr/sbin/pgbouncer ]; } >/dev/null || lack pgbouncer 'PgBouncer'
+	has_python psycopg2 || lack python3-psycopg2 "Python's psycopg2"
+	has_python sqlalchemy || lack python3-sqlalchemy 'SQLAlchemy'
+	has_python django || lack python3-django 'Django'
 }
 
 is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
@@ -122,6 +130,26 @@ install_packages()
 	apt install -y --no-install-recommends --no-upgrade "${wanted[@]}" || die 'set-up: apt-get install failed'
 }
 
+# What test/orm/package.json names, for whom has npm and a registry.
+install_node_modules()
+{
+	local directory=$ROOT/test/orm log
+
+	command -v node >/dev/null && command -v npm >/dev/null ||
+		{ say 'set-up: no Node.js with npm here, so SQLAlchemy and Django are tested, Sequelize is not'; return; }
+	[ "$directory/node_modules/.package-lock.json" -nt "$directory/package-lock.json" ] && return
+	say 'set-up: installing what test/orm/package.json names'
+	log=$(mktemp)
+	if ! timeout 120 npm ci --prefix "$directory" --ignore-scripts --no-audit --no-fund --no-update-notifier \
+		--fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-timeout=20000 >"$log" 2>&1 </dev/null; then
+		tail -n 5 "$log"
+		rm -rf "$directory/node_modules"
+		say 'set-up: npm could not install it, so SQLAlchemy and Django are tested, Sequelize is not'
+	fi
+	rm -f "$log"
+}
+
+install_node_modules
 lacking=$(missing)
 [ -n "$lacking" ] || exit 0
 

@@ -73,6 +73,7 @@ sub take
 		elsif ($line->has_skip)
 		{
 			$skipped++;
+			print basename($state->{file}), ': skipped, ', $line->explanation, "\n";
 		}
 		else
 		{

@@ -160,9 +160,17 @@ COMMENT ON FUNCTION authz.after_drop() IS 'event trigger: forgets dropped tables
 REVOKE ALL ON FUNCTION authz.is_protected(oid), authz.check_policies(oid[]), authz.check_protection(oid[]), authz.extend_protection(oid[]),
 	authz.after_ddl(), authz.after_drop() FROM PUBLIC;
 
+CREATE FUNCTION authz.before_ddl() RETURNS event_trigger
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_before_ddl';
+COMMENT ON FUNCTION authz.before_ddl() IS 'event trigger: a column that is masked because it is generated stays generated';
+REVOKE ALL ON FUNCTION authz.before_ddl() FROM PUBLIC;
+
+CREATE EVENT TRIGGER authz_before_ddl ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION authz.before_ddl();
 CREATE EVENT TRIGGER authz_after_ddl ON ddl_command_end EXECUTE FUNCTION authz.after_ddl();
 CREATE EVENT TRIGGER authz_after_drop ON sql_drop EXECUTE FUNCTION authz.after_drop();
+ALTER EVENT TRIGGER authz_before_ddl ENABLE ALWAYS;
 ALTER EVENT TRIGGER authz_after_ddl ENABLE ALWAYS;
 ALTER EVENT TRIGGER authz_after_drop ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER authz_before_ddl IS 'authz: refuses to make an ordinary column of one that is masked because it is generated';
 COMMENT ON EVENT TRIGGER authz_after_ddl IS 'authz: protection follows DDL, or refuses it';
 COMMENT ON EVENT TRIGGER authz_after_drop IS 'authz: refuses to drop what a policy needs';

@@ -54,7 +54,7 @@ BEGIN
 		AND (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
 		RETURN NEW;
 	END IF;
-	IF (TG_OP = 'INSERT' OR NEW.priority <> OLD.priority) AND EXISTS (
+	IF (TG_OP = 'INSERT' OR (NEW.relation, NEW.column_name, NEW.priority) <> (OLD.relation, OLD.column_name, OLD.priority)) AND EXISTS (
 		SELECT FROM authz.mask m WHERE m.relation = NEW.relation AND m.column_name = NEW.column_name AND m.priority = NEW.priority) THEN
 		RAISE EXCEPTION 'column "%" of table % already has a mask of priority %', NEW.column_name, NEW.relation, NEW.priority
 			USING ERRCODE = 'duplicate_object', HINT = 'Give another priority: the mask of the lowest number that applies decides.';
@@ -63,6 +63,11 @@ BEGIN
 	IF NEW.mask IS NULL OR NEW.priority IS NULL OR NEW.roles = '{}' OR isempty(NEW.valid_during) THEN
 		RAISE EXCEPTION 'a mask needs a priority, a mask, roles and a time in which it is valid'
 			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = NEW.relation AND t.logical <> t.relation) THEN
+		RAISE EXCEPTION 'table % is protected as a part of another table', NEW.relation
+			USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'The masks of that table hold.',
+				HINT = 'Mask the column there, or call authz.protect for this table first: its own policies and masks hold then.';
 	END IF;
 	PERFORM authz.require_roles(NEW.roles);
 	NEW.version := authz.next_version();
@@ -104,8 +109,13 @@ AS 'MODULE_PATHNAME', 'authz_masked';
 COMMENT ON FUNCTION authz.masked(anyelement, text, oid) IS
 	'for the columns of masked views: the planner replaces it by what the identity may see of the column';
 
+CREATE FUNCTION authz.is_masked_support(internal) RETURNS internal
+LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'authz_is_masked_support';
+COMMENT ON FUNCTION authz.is_masked_support(internal) IS 'planner support of authz.is_masked';
+
 CREATE FUNCTION authz.is_masked("row" record, column_name name) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'authz_is_masked';
+LANGUAGE c STABLE PARALLEL SAFE COST 10 SUPPORT authz.is_masked_support
+AS 'MODULE_PATHNAME', 'authz_is_masked';
 COMMENT ON FUNCTION authz.is_masked(record, name) IS
 	'does this row of a masked view show anything but the value of the column? planned away, costs next to nothing';
 
@@ -169,7 +179,7 @@ COMMENT ON FUNCTION authz.drop_mask(regclass, name, integer) IS
 	'drop a mask; without its last one the column is shown as it is';
 
 REVOKE ALL ON FUNCTION
-	authz.canonicalise_mask(), authz.check_mask(regclass, name, text), authz.number_mask(), authz.masked_support(internal),
+	authz.canonicalise_mask(), authz.check_mask(regclass, name, text), authz.number_mask(), authz.masked_support(internal), authz.is_masked_support(internal),
 	authz.require_mask(regclass, name, integer),
 	authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text),
 	authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean),

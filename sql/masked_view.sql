@@ -53,7 +53,7 @@ CREATE FUNCTION authz.copy_defaults(view oid) RETURNS void
 LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_copy_defaults';
 COMMENT ON FUNCTION authz.copy_defaults(oid) IS 'gives the columns of a masked view the defaults of the table''s';
 
--- Comments, defaults and rights as the table's are.  Runs as the superuser, so nothing here reads an expression of the owner's.
+-- Comments and defaults as the table's are.
 CREATE FUNCTION authz.dress_masked_view(view regclass) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -71,47 +71,70 @@ BEGIN
 			JOIN pg_attribute a ON a.attrelid = relation AND a.attname = c.name
 			JOIN pg_attribute v ON v.attrelid = view AND v.attnum = c.position
 		WHERE col_description(relation, a.attnum) IS DISTINCT FROM col_description(view, v.attnum)
-		UNION ALL
-		SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO authz_view', relation)
-		UNION ALL
-		SELECT format('GRANT ALL ON %s TO %I WITH GRANT OPTION', view, pg_get_userbyid(c.relowner)) FROM pg_class c WHERE c.oid = relation
 	LOOP
 		EXECUTE command;
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION authz.dress_masked_view(regclass) IS
-	'gives a masked view the comments and defaults of its table, its owner the view, and authz_view the table';
+COMMENT ON FUNCTION authz.dress_masked_view(regclass) IS 'gives a masked view the comments and defaults of its table';
 
--- What would let authz_view, hence masked views, see more than they should; NULL if nothing does.
-CREATE FUNCTION authz.view_owner_problem() RETURNS text
+-- A view shows what row security lets its owner see: all, if that does not bind him.
+CREATE FUNCTION authz.bypasses_row_security(role oid) RETURNS boolean
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT CASE
-		WHEN r.oid IS NULL THEN 'role authz_view does not exist'
-		WHEN r.rolsuper OR r.rolbypassrls THEN 'role authz_view bypasses row security'
-		WHEN r.rolcanlogin THEN 'role authz_view can log in'
-		WHEN EXISTS (SELECT FROM pg_auth_members m WHERE r.oid IN (m.roleid, m.member)) THEN 'role authz_view has members or is one'
-	END
-	FROM (SELECT) one LEFT JOIN pg_roles r ON r.rolname = 'authz_view';
+	SELECT coalesce((SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles r WHERE r.oid = role), true);
 END;
-COMMENT ON FUNCTION authz.view_owner_problem() IS 'why masked views cannot be owned by authz_view; NULL if they can';
+COMMENT ON FUNCTION authz.bypasses_row_security(oid) IS 'does row security not bind this role?';
 
--- create_masked_view has seen that the caller owns the table and may create in the schema.
-CREATE FUNCTION authz.make_masked_view(relation regclass, schema oid, name name, columns name[]) RETURNS regclass
+-- Who owns the masked views of a table: its owner, whose rights the sub-selects of its row security have then, or if row
+-- security does not bind him, a role of the extension's.  That one never owns views of other people's tables: with its
+-- rights they could read each other's.
+CREATE FUNCTION authz.masked_view_owner(relation regclass) RETURNS name
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	table_owner oid := (SELECT c.relowner FROM pg_class c WHERE c.oid = relation);
+	role record;
+BEGIN
+	IF NOT pg_has_role(table_owner, 'USAGE') THEN
+		RAISE EXCEPTION 'must be owner of table %', relation USING ERRCODE = 'insufficient_privilege';
+	END IF;
+	IF NOT authz.bypasses_row_security(table_owner) THEN
+		RETURN pg_get_userbyid(table_owner);
+	END IF;
+	IF NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.oid = table_owner) THEN
+		RAISE EXCEPTION 'owner of table % bypasses row security', relation USING ERRCODE = 'object_not_in_prerequisite_state',
+			HINT = 'Let another role own it, or take BYPASSRLS from this one.';
+	END IF;
+	SELECT * INTO role FROM pg_roles r WHERE r.rolname = 'authz_view';
+	IF NOT FOUND OR role.rolsuper OR role.rolbypassrls OR role.rolcanlogin
+		OR EXISTS (SELECT FROM pg_auth_members m WHERE role.oid IN (m.roleid, m.member)) THEN
+		RAISE EXCEPTION 'role authz_view is not fit to own a masked view' USING ERRCODE = 'object_not_in_prerequisite_state',
+			DETAIL = 'It must exist, be bound by row security, not log in, have no members and be none.';
+	END IF;
+	RETURN role.rolname;
+END
+$$;
+COMMENT ON FUNCTION authz.masked_view_owner(regclass) IS 'who is to own masked views of the caller''s table';
+
+CREATE FUNCTION authz.make_masked_view(relation regclass, schema name, name name, columns name[]) RETURNS regclass
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	view_name text := format('%I.%I', (SELECT n.nspname FROM pg_namespace n WHERE n.oid = schema), name);
+	view_name text := format('%I.%I', schema, name);
+	view_owner name;
 	shown name[];
 BEGIN
-	IF NOT authz.is_protected(relation) THEN
+	IF relation IS NULL OR name IS NULL THEN
+		RAISE EXCEPTION 'table and view must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF schema IS NULL THEN
+		RAISE EXCEPTION 'no schema has been selected to create in' USING ERRCODE = 'undefined_schema';
+	END IF;
+	view_owner := authz.masked_view_owner(relation);
+	IF NOT EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = make_masked_view.relation) THEN
 		RAISE EXCEPTION 'table % is not protected', relation
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = format('Call authz.protect(%L) first.', relation);
-	END IF;
-	IF authz.view_owner_problem() IS NOT NULL THEN
-		RAISE EXCEPTION 'masked views have no safe owner' USING ERRCODE = 'object_not_in_prerequisite_state',
-			DETAIL = authz.view_owner_problem() || '.', HINT = 'It must be a role that nobody can become and that row security binds.';
 	END IF;
 	shown := authz.resolve_columns(relation, columns, '{}');
 	IF shown = '{}' THEN
@@ -119,69 +142,91 @@ BEGIN
 	END IF;
 	EXECUTE format('CREATE VIEW %s AS %s', view_name, authz.masked_view_query(relation, shown, shown));
 	EXECUTE format($sql$
-		ALTER VIEW %1$s OWNER TO authz_view;
-		CREATE TRIGGER authz_write INSTEAD OF INSERT OR UPDATE OR DELETE ON %1$s
+		CREATE TRIGGER authz_write INSTEAD OF INSERT OR UPDATE OR DELETE ON %s
 			FOR EACH ROW EXECUTE FUNCTION authz.write_masked_view();
 		$sql$, view_name);
 	PERFORM authz.dress_masked_view(view_name::regclass);
+	IF view_owner <> current_user THEN
+		EXECUTE format('ALTER VIEW %s OWNER TO %I', view_name, view_owner);
+	END IF;
+	IF view_owner = 'authz_view' THEN
+		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO authz_view', relation);
+	END IF;
 	RETURN view_name;
 END
 $$;
-COMMENT ON FUNCTION authz.make_masked_view(regclass, oid, name, name[]) IS 'what create_masked_view does as the superuser';
+COMMENT ON FUNCTION authz.make_masked_view(regclass, name, name, name[]) IS 'create_masked_view with the view''s name in parts';
 
-CREATE FUNCTION authz.extend_masked_view(view regclass, columns name[]) RETURNS void
+-- Masked views are known by their trigger.  tgtype 93: instead of insert, update or delete, for each row.
+CREATE FUNCTION authz.masked_views() RETURNS TABLE (view regclass, relation regclass)
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT t.tgrelid::regclass, authz.masked_view_table(t.tgrelid)
+	FROM pg_trigger t WHERE t.tgfoid = 'authz.write_masked_view'::regproc AND t.tgtype = 93;
+END;
+COMMENT ON FUNCTION authz.masked_views() IS 'masked views and their tables; NULL where one is not as authz made it';
+
+CREATE FUNCTION authz.require_masked_view(view regclass) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF view IS NULL THEN
+		RAISE EXCEPTION 'view must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF NOT EXISTS (SELECT FROM authz.masked_views() v WHERE v.view = require_masked_view.view AND v.relation IS NOT NULL) THEN
+		RAISE EXCEPTION '% is not a masked view', view
+			USING ERRCODE = 'wrong_object_type', HINT = 'authz.masked_view_status() lists them.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.require_masked_view(regclass) IS 'raises if it is no masked view';
+
+-- The comfortable way.  The first sets no search_path: the view's name resolves under the path of the caller.
+
+CREATE FUNCTION authz.create_masked_view(on_table regclass, view text, columns name[] DEFAULT NULL) RETURNS regclass
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+	SELECT authz.make_masked_view(on_table,
+		CASE cardinality(n) WHEN 1 THEN current_schema() ELSE n[cardinality(n) - 1]::name END, n[cardinality(n)]::name, columns)
+	FROM parse_ident(view) n;
+END;
+COMMENT ON FUNCTION authz.create_masked_view(regclass, text, name[]) IS
+	'make a view of a protected table that shows each column as the caller''s identity may see it; readers are granted the view, not the table';
+
+CREATE FUNCTION authz.alter_masked_view(view regclass, columns name[] DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	relation regclass := authz.masked_view_table(view);
 	present name[] := authz.masked_view_columns(view);
-	shown name[] := authz.resolve_columns(relation, columns, present);
 	-- A column that was renamed in the table keeps its name in the view.
 	names name[] := ARRAY(SELECT a.attname FROM pg_attribute a WHERE a.attrelid = view AND a.attnum > 0 ORDER BY a.attnum);
+	shown name[];
 BEGIN
+	PERFORM authz.require_masked_view(view);
+	shown := authz.resolve_columns(relation, columns, present);
 	EXECUTE format('CREATE OR REPLACE VIEW %s AS %s', view,
 				   authz.masked_view_query(relation, shown, names || shown[cardinality(names) + 1:]));
 	PERFORM authz.dress_masked_view(view);
 END
 $$;
-COMMENT ON FUNCTION authz.extend_masked_view(regclass, name[]) IS 'what alter_masked_view does as the superuser';
-
-CREATE FUNCTION authz.masked_views() RETURNS TABLE (view regclass, relation regclass)
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-	SELECT c.oid::regclass, authz.masked_view_table(c.oid)
-	FROM pg_class c WHERE c.relkind = 'v' AND c.relowner = (SELECT r.oid FROM pg_roles r WHERE r.rolname = 'authz_view');
-END;
-COMMENT ON FUNCTION authz.masked_views() IS 'masked views and their tables; NULL where one is not as authz made it';
-
-CREATE FUNCTION authz.remove_masked_view(view regclass) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	relation regclass := authz.masked_view_table(view);
-BEGIN
-	EXECUTE format('DROP VIEW %s', view);
-	IF NOT EXISTS (SELECT FROM authz.masked_views() v WHERE v.relation = remove_masked_view.relation) THEN
-		EXECUTE format('REVOKE ALL ON %s FROM authz_view', relation);
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION authz.remove_masked_view(regclass) IS 'what drop_masked_view does as the superuser';
-
--- The comfortable way.  These set no search_path: the view's name resolves under the path of the caller.
-
-CREATE FUNCTION authz.create_masked_view(on_table regclass, view text, columns name[] DEFAULT NULL) RETURNS regclass
-LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_create_masked_view';
-COMMENT ON FUNCTION authz.create_masked_view(regclass, text, name[]) IS
-	'make a view of a protected table that shows each column as the caller''s identity may see it; readers are granted the view, not the table';
-
-CREATE FUNCTION authz.alter_masked_view(view regclass, columns name[] DEFAULT NULL) RETURNS void
-LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_alter_masked_view';
 COMMENT ON FUNCTION authz.alter_masked_view(regclass, name[]) IS
 	'let a masked view show these columns too, NULL for all that the table has; comments and defaults follow the table''s';
 
 CREATE FUNCTION authz.drop_masked_view(view regclass) RETURNS void
-LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_drop_masked_view';
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	shown regclass := authz.masked_view_table(view);
+BEGIN
+	PERFORM authz.require_masked_view(view);
+	EXECUTE format('DROP VIEW %s', view);
+	IF EXISTS (SELECT FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = shown AND pg_get_userbyid(a.grantee) = 'authz_view')
+		AND NOT EXISTS (SELECT FROM authz.masked_views() v WHERE v.relation = shown) THEN
+		EXECUTE format('REVOKE ALL ON %s FROM authz_view', shown);
+	END IF;
+END
+$$;
 COMMENT ON FUNCTION authz.drop_masked_view(regclass) IS 'drop a masked view';
 
 CREATE FUNCTION authz.masked_view_status()
@@ -195,15 +240,19 @@ BEGIN ATOMIC
 		CASE
 			WHEN v.relation IS NULL THEN 'it is not as authz.create_masked_view made it'
 			WHEN NOT EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = v.relation) THEN 'its table is not protected'
-			WHEN authz.view_owner_problem() IS NOT NULL THEN authz.view_owner_problem()
-			WHEN NOT has_table_privilege('authz_view', v.relation, 'SELECT') THEN 'role authz_view may not read the table'
-			-- tgtype 93: instead of insert, update or delete, for each row
+			WHEN authz.bypasses_row_security(c.relowner) THEN 'its owner bypasses row security'
+			WHEN c.relowner <> b.relowner AND (pg_get_userbyid(c.relowner) <> 'authz_view' OR NOT authz.bypasses_row_security(b.relowner))
+				THEN 'it belongs to another role than its table'
+			WHEN pg_get_userbyid(c.relowner) = 'authz_view' AND EXISTS (SELECT FROM pg_roles r WHERE r.oid = c.relowner AND r.rolcanlogin
+					OR EXISTS (SELECT FROM pg_auth_members m WHERE c.relowner IN (m.roleid, m.member)))
+				THEN 'role authz_view can log in, has members or is one'
+			WHEN NOT has_table_privilege(c.relowner, v.relation, 'SELECT') THEN 'its owner may not read the table'
 			WHEN EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = v.view AND r.rulename <> '_RETURN') THEN 'it has a rule'
-			WHEN NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = v.view AND t.tgname = 'authz_write' AND t.tgtype = 93
-				AND t.tgfoid = 'authz.write_masked_view'::regproc AND t.tgenabled IN ('O', 'A'))
-				THEN 'trigger "authz_write" is missing, altered or disabled'
+			WHEN NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = v.view AND t.tgfoid = 'authz.write_masked_view'::regproc
+				AND t.tgenabled IN ('O', 'A')) THEN 'its trigger is disabled'
 		END
-	FROM authz.masked_views() v ORDER BY 1;
+	FROM authz.masked_views() v JOIN pg_class c ON c.oid = v.view LEFT JOIN pg_class b ON b.oid = v.relation
+	ORDER BY v.view::text;
 END;
 COMMENT ON FUNCTION authz.masked_view_status() IS
 	'masked views, the columns of their tables that they do not show, and what is wrong with them (NULL: nothing)';
@@ -213,7 +262,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	unknown text;
-	found boolean[];
+	results boolean[];
 BEGIN
 	IF view IS NULL OR column_name IS NULL OR key IS NULL OR jsonb_typeof(key) <> 'object' OR key = '{}' THEN
 		RAISE EXCEPTION 'is_masked needs a view, a column and a key'
@@ -224,28 +273,34 @@ BEGIN
 	IF FOUND THEN
 		RAISE EXCEPTION 'column "%" of relation "%" does not exist', unknown, view USING ERRCODE = 'undefined_column';
 	END IF;
-	EXECUTE format('SELECT array_agg(m) FROM (SELECT authz.is_masked(v, %L) FROM %s AS v, jsonb_populate_record(NULL::%s, $1) AS k WHERE %s LIMIT 2) x(m)',
-		column_name, view, view, (SELECT string_agg(format('v.%1$I = k.%1$I', c), ' AND ') FROM jsonb_object_keys(key) c))
-		INTO found USING key;
-	IF cardinality(found) > 1 THEN
+	EXECUTE format('SELECT array_agg(m) FROM (SELECT authz.is_masked(v.*, %L) FROM %s AS v, jsonb_to_record($1) AS k(%s) WHERE %s LIMIT 2) x(m)',
+		column_name, view,
+		(SELECT string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ') FROM pg_attribute a
+			WHERE a.attrelid = view AND a.attnum > 0 AND a.attname IN (SELECT jsonb_object_keys(key))),
+		(SELECT string_agg(format('v.%1$I = k.%1$I', c), ' AND ') FROM jsonb_object_keys(key) c))
+		INTO results USING key;
+	IF cardinality(results) > 1 THEN
 		RAISE EXCEPTION 'more than one row of % has this key', view USING ERRCODE = 'cardinality_violation';
 	END IF;
-	RETURN found[1];
+	RETURN results[1];
 END
 $$;
 COMMENT ON FUNCTION authz.is_masked(regclass, name, jsonb) IS
 	'does the row of a masked view with this key show anything but the value of the column? NULL if there is no such row';
 
 REVOKE ALL ON FUNCTION
-	authz.masked_view_table(oid), authz.masked_view_columns(oid), authz.write_masked_view(),
+	authz.masked_view_table(oid), authz.masked_view_columns(oid), authz.write_masked_view(), authz.copy_defaults(oid),
 	authz.resolve_columns(regclass, name[], name[]), authz.masked_view_query(regclass, name[], name[]),
-	authz.copy_defaults(oid), authz.dress_masked_view(regclass), authz.view_owner_problem(), authz.make_masked_view(regclass, oid, name, name[]),
-	authz.extend_masked_view(regclass, name[]), authz.remove_masked_view(regclass), authz.masked_views(),
+	authz.dress_masked_view(regclass), authz.bypasses_row_security(oid), authz.masked_view_owner(regclass),
+	authz.make_masked_view(regclass, name, name, name[]), authz.masked_views(), authz.require_masked_view(regclass),
 	authz.create_masked_view(regclass, text, name[]), authz.alter_masked_view(regclass, name[]),
 	authz.drop_masked_view(regclass), authz.masked_view_status(), authz.is_masked(regclass, name, jsonb)
 	FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-	authz.masked_view_table(oid), authz.masked_view_columns(oid), authz.masked_views(),
+	authz.masked_view_table(oid), authz.masked_view_columns(oid), authz.write_masked_view(), authz.copy_defaults(oid),
+	authz.resolve_columns(regclass, name[], name[]), authz.masked_view_query(regclass, name[], name[]),
+	authz.dress_masked_view(regclass), authz.bypasses_row_security(oid), authz.masked_view_owner(regclass),
+	authz.make_masked_view(regclass, name, name, name[]), authz.masked_views(), authz.require_masked_view(regclass),
 	authz.create_masked_view(regclass, text, name[]), authz.alter_masked_view(regclass, name[]),
 	authz.drop_masked_view(regclass), authz.masked_view_status()
 	TO authz_admin;

@@ -212,6 +212,11 @@ BEGIN
 		RAISE EXCEPTION 'table % would be part of two protected tables, % and %', relation, other, logical
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Protect the table itself first: its own policies hold then.';
 	END IF;
+	IF relation <> logical AND EXISTS (SELECT FROM authz.mask m WHERE m.relation = protect_as.relation)
+		AND NOT EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = protect_as.relation AND t.logical = t.relation) THEN
+		RAISE EXCEPTION 'table % has masks of its own, which would not hold as a part of table %', relation, logical
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Drop them, or protect the table itself first.';
+	END IF;
 	-- The row comes first: the event trigger sees the commands below and must know of it.
 	INSERT INTO authz.protected_table AS t (relation, logical, had_row_security, had_force)
 		VALUES (protect_as.relation, protect_as.logical, before.relrowsecurity, before.relforcerowsecurity)
@@ -289,9 +294,10 @@ BEGIN
 		RAISE EXCEPTION 'schema of table % is protected', relation
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call authz.unprotect_schema first.';
 	END IF;
-	SELECT v.view INTO view FROM authz.masked_views() v WHERE v.relation = unprotect.relation LIMIT 1;
+	SELECT v.view INTO view FROM authz.masked_views() v JOIN authz.protected_table t ON t.relation = v.relation
+		WHERE t.logical = unprotect.relation LIMIT 1;
 	IF FOUND THEN
-		RAISE EXCEPTION 'masked view % shows table %', view, relation
+		RAISE EXCEPTION 'masked view % shows table %', view, authz.masked_view_table(view)
 			USING ERRCODE = 'dependent_objects_still_exist', HINT = 'Call authz.drop_masked_view first.';
 	END IF;
 	-- What was detached from it meanwhile stays closed, on its own.

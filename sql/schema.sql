@@ -7,7 +7,7 @@ BEGIN
 	END IF;
 	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'authz_view') THEN
 		CREATE ROLE authz_view NOLOGIN;
-		COMMENT ON ROLE authz_view IS 'owns the masked views of authz; has rights on their tables only, and no members';
+		COMMENT ON ROLE authz_view IS 'owns masked views of tables whose own owner bypasses row security; has rights on these tables only, and no members';
 	END IF;
 END
 $$;

@@ -99,6 +99,13 @@ deparse_canonical(Relation relation, Node *condition)
 	return text;
 }
 
+/* Is it a mask that stays as it is written? */
+static bool
+is_short(AttrNumber column, const char *text)
+{
+	return column != InvalidAttrNumber && authz_masktext_is_short(text);
+}
+
 /*
  * Canonical text of a condition or mask, the tree it reads back as, and the
  * objects it names.  Reading it back must give the same text, or it would mean
@@ -113,13 +120,14 @@ canonicalise(Relation relation, AttrNumber column, char *text, const char *old_t
 	char	   *canonical = text;
 	Node	   *again = condition;
 
-	if (column == InvalidAttrNumber || !authz_masktext_is_short(text))
+	if (!is_short(column, text))
 	{
-		/* The first reading back may flatten it: BETWEEN, beside AND, makes an AND of its own. */
 		canonical = deparse_canonical(relation, condition);
-		canonical = deparse_canonical(relation, parse_canonical(relation, column, canonical));
+		/* The first reading back may flatten it: BETWEEN, beside AND, makes an AND of its own. */
+		if (!is_short(column, canonical))
+			canonical = deparse_canonical(relation, parse_canonical(relation, column, canonical));
 		again = parse_canonical(relation, column, canonical);
-		if (strcmp(canonical, deparse_canonical(relation, again)) != 0)
+		if (is_short(column, canonical) || strcmp(canonical, deparse_canonical(relation, again)) != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("%s has no canonical form", column == InvalidAttrNumber ? "condition" : "mask"),
@@ -296,12 +304,11 @@ authz_canonicalise_mask(PG_FUNCTION_ARGS)
 
 	condition = canonicalise(relation, InvalidAttrNumber, condition,
 							 old ? get_text(old, AUTHZ_MASK_CONDITION, table) : NULL, &tree, &objects);
-	mask = canonicalise(relation, column, mask,
-						old ? get_text(old, AUTHZ_MASK_MASK, table) : NULL, &tree, &objects);
-	authz_masktext_try(relation, column, mask, tree);
+	values[0] = CStringGetTextDatum(canonicalise(relation, column, mask,
+												 old ? get_text(old, AUTHZ_MASK_MASK, table) : NULL, &tree, &objects));
+	authz_masktext_try(mask, tree);
 	table_close(relation, AccessShareLock);
 
-	values[0] = CStringGetTextDatum(mask);
 	values[1] = CStringGetTextDatum(condition);
 	values[2] = oid_array(objects);
 	return PointerGetDatum(heap_modify_tuple_by_cols(new, RelationGetDescr(table), 3, columns,

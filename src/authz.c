@@ -15,6 +15,7 @@
 #include "masked.h"
 #include "nothing.h"
 #include "policyset.h"
+#include "write.h"
 
 PG_MODULE_MAGIC;
 
@@ -29,6 +30,7 @@ _PG_init(void)
 	authz_guard_init();
 	authz_masked_init();
 	authz_nothing_init();
+	authz_write_init();
 	authz_identity_init();
 	authz_guc_init();
 }

@@ -127,6 +127,16 @@ authz_guard_mark_plan(PlannerGlobal *glob, uint64 signature)
 	glob->invalItems = lappend(glob->invalItems, make_mark(MARK_LOW, low));
 }
 
+/* For no signature that is here now. */
+void
+authz_guard_mark_stale(PlannerGlobal *glob, uint64 signature)
+{
+	glob->invalItems = lappend(glob->invalItems, make_mark(PROCOID, MARK_HASH));
+	glob->invalItems = lappend(glob->invalItems, make_mark(MARK_HIGH, ~(uint32) (signature >> 32)));
+	glob->invalItems = lappend(glob->invalItems, make_mark(MARK_LOW, ~(uint32) signature));
+	has_planned = true;
+}
+
 void
 authz_guard_go_serial(PlannerGlobal *glob)
 {

@@ -13,6 +13,9 @@
 /* Planner: note in the plan that it was made for the signature; once per statement is enough. */
 extern void authz_guard_mark_plan(PlannerGlobal *glob, uint64 signature);
 
+/* Planner: note that the plan is not good as it is, and has to be made again before it is executed. */
+extern void authz_guard_mark_stale(PlannerGlobal *glob, uint64 signature);
+
 /* Planner: this statement holds what must not run in parallel mode, whatever was planned so far. */
 extern void authz_guard_go_serial(PlannerGlobal *glob);
 

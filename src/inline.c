@@ -199,9 +199,9 @@ authz_inline_finish(PlannerInfo *root, Node *expression)
 }
 
 void
-authz_inline_check_depth(PlannerInfo *root, Oid relid)
+authz_inline_check_depth(int query_level, Oid relid)
 {
-	if (root->query_level > MAX_QUERY_LEVEL)
+	if (query_level > MAX_QUERY_LEVEL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("policies of table \"%s\" lead back to it", get_rel_name(relid))));
@@ -235,7 +235,7 @@ authz_permits_support(PG_FUNCTION_ARGS)
 	if (!IsA(node, SupportRequestSimplify) ||
 		!read_call((SupportRequestSimplify *) node, &call))
 		PG_RETURN_POINTER(NULL);
-	authz_inline_check_depth(((SupportRequestSimplify *) node)->root, call.rte->relid);
+	authz_inline_check_depth(((SupportRequestSimplify *) node)->root->query_level, call.rte->relid);
 	PG_RETURN_POINTER(replace_call((SupportRequestSimplify *) node, &call));
 }
 

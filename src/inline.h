@@ -19,7 +19,7 @@
 extern RangeTblEntry *authz_inline_find_table(PlannerInfo *root, Node *relation, Var **tableoid);
 
 /* Raises where tables' policies read each other in a circle. */
-extern void authz_inline_check_depth(PlannerInfo *root, Oid relid);
+extern void authz_inline_check_depth(int query_level, Oid relid);
 
 /*
  * The policies of a relation and the identity at hand.  The plan depends on

@@ -11,11 +11,18 @@
  *
  * A call that neither replaces, because it is not about a column of a table,
  * reaches the executor and raises.
+ *
+ * is_masked needs the hook: the sub-query that its row is of gets a column
+ * more, which tells.  In the first statement of a session, which loads this
+ * library, the hook is too late; that plan is marked stale, so that a prepared
+ * statement is planned again and any other fails with 40001.
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
 
+#include "access/relation.h"
 #include "access/sysattr.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -23,74 +30,86 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
 #include "nodes/supportnodes.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
+#include "optimizer/tlist.h"
 #include "parser/parsetree.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 #include "catalog.h"
+#include "guard.h"
 #include "inline.h"
 #include "masked.h"
+#include "masked_view.h"
 #include "masking.h"
 
 static planner_hook_type prev_planner = NULL;
 
-/* Is it the extension's function of that name?  The callers look at the arguments first: that is cheap. */
-static bool
-is_call_of(Node *node, const char *name)
-{
-	FuncExpr   *call = (FuncExpr *) node;
-
-	return get_func_namespace(call->funcid) == authz_catalog_schema() &&
-		strcmp(get_func_name(call->funcid), name) == 0;
-}
-
-Var *
-authz_masked_column(Node *call)
-{
-	Var		   *column;
-	Var		   *tableoid;
-
-	if (!IsA(call, FuncExpr) || list_length(((FuncExpr *) call)->args) != 3 ||
-		!IsA(linitial(((FuncExpr *) call)->args), Var) || !IsA(lthird(((FuncExpr *) call)->args), Var))
-		return NULL;
-	column = linitial(((FuncExpr *) call)->args);
-	tableoid = lthird(((FuncExpr *) call)->args);
-	if (column->varattno <= 0 || tableoid->varattno != TableOidAttributeNumber ||
-		column->varno != tableoid->varno || column->varlevelsup != tableoid->varlevelsup ||
-		!is_call_of(call, "masked"))
-		return NULL;
-	return column;
-}
-
-/* The row in a call is_masked(<row>, '<name>'); NULL if it is none of that form. */
-static Var *
-row_asked_about(Node *call)
+/* A call is_masked(<row>, '<column>'). */
+typedef struct IsMaskedCall
 {
 	Var		   *row;
-	Const	   *name;
+	const char *column;
+} IsMaskedCall;
 
-	if (!IsA(call, FuncExpr) || list_length(((FuncExpr *) call)->args) != 2 ||
-		!IsA(linitial(((FuncExpr *) call)->args), Var) || !IsA(lsecond(((FuncExpr *) call)->args), Const))
-		return NULL;
-	row = linitial(((FuncExpr *) call)->args);
-	name = lsecond(((FuncExpr *) call)->args);
-	if (row->varattno != InvalidAttrNumber || name->consttype != NAMEOID || name->constisnull ||
-		!is_call_of(call, "is_masked"))
-		return NULL;
-	return row;
+/* False if the node is no call of that form. */
+static bool
+read_is_masked(Node *node, IsMaskedCall *call)
+{
+	Node	   *args[2] = {NULL, NULL};
+	int			n = 0;
+	ListCell   *lc;
+
+	if (!IsA(node, FuncExpr) || list_length(((FuncExpr *) node)->args) != 2)
+		return false;
+	foreach(lc, ((FuncExpr *) node)->args)
+	{
+		NamedArgExpr *named = IsA(lfirst(lc), NamedArgExpr) ? lfirst(lc) : NULL;
+
+		if (named && named->argnumber > 1)
+			return false;
+		args[named ? named->argnumber : n++] = named ? (Node *) named->arg : lfirst(lc);
+	}
+	if (args[0] == NULL || !IsA(args[0], Var) || ((Var *) args[0])->varattno != InvalidAttrNumber ||
+		args[1] == NULL || !IsA(args[1], Const) || ((Const *) args[1])->consttype != NAMEOID ||
+		((Const *) args[1])->constisnull || !authz_masked_view_is_call(node, "is_masked"))
+		return false;
+	call->row = (Var *) args[0];
+	call->column = NameStr(*DatumGetName(((Const *) args[1])->constvalue));
+	return true;
 }
 
 typedef Node *(*WhatOfColumn) (AuthzPolicySet *set, const Var *column, const AuthzIdentity *identity);
 
+/* A masked view whose owner row security does not bind, after a change of owner or a careless restore. */
+static void
+refuse_unfiltered(const RangeTblEntry *rte)
+{
+	if (OidIsValid(rte->checkAsUser) && has_bypassrls_privilege(rte->checkAsUser))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("masked view of table \"%s\" belongs to a role that bypasses row security",
+						get_rel_name(rte->relid)),
+				 errdetail("Its rows would not be filtered."),
+				 errhint("authz.create_masked_view makes one that belongs to the right role.")));
+}
+
 /* What there is to know of a column of a table; *has_sublinks becomes true if it holds any. */
 static Node *
-look_at_column(PlannerGlobal *glob, Oid relid, const Var *column, WhatOfColumn what, bool *has_sublinks)
+look_at_column(PlannerGlobal *glob, const RangeTblEntry *rte, const Var *column, WhatOfColumn what,
+			   bool *has_sublinks)
 {
 	const AuthzIdentity *identity;
-	AuthzPolicySet *set = authz_inline_depend(glob, relid, &identity);
-	Oid			owner = authz_policyset_owner(set);
-	Node	   *result = what(set, column, identity);
+	AuthzPolicySet *set;
+	Oid			owner;
+	Node	   *result;
+
+	refuse_unfiltered(rte);
+	set = authz_inline_depend(glob, rte->relid, &identity);
+	owner = authz_policyset_owner(set);
+	result = what(set, column, identity);
 
 	*has_sublinks |= authz_inline_place(result, column, owner);
 	return result;
@@ -100,11 +119,22 @@ look_at_column(PlannerGlobal *glob, Oid relid, const Var *column, WhatOfColumn w
  * The planner hook's way.
  */
 
+static int	hook_depth = 0;		/* the hook has seen what is being planned */
+
+/* A sub-query that has got more columns than its row has. */
+typedef struct Extended
+{
+	Query	   *query;
+	int			ncolumns;		/* of its row */
+	AttrNumber	row;			/* the column that is its row, once something needs it */
+} Extended;
+
 /* What the walks below go by. */
 typedef struct Preparation
 {
 	PlannerGlobal *depends;		/* collects what the plan will depend on */
-	List	   *queries;		/* from the innermost outwards, while calls of is_masked are replaced */
+	List	   *queries;		/* Query *, from the innermost outwards */
+	List	   *extended;		/* Extended * */
 	bool		has_masked;
 	bool		has_is_masked;
 } Preparation;
@@ -113,24 +143,49 @@ typedef struct Preparation
 static bool
 find_calls(Node *node, Preparation *preparation)
 {
+	IsMaskedCall call;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, FuncExpr))
 	{
-		preparation->has_masked |= authz_masked_column(node) != NULL;
-		preparation->has_is_masked |= row_asked_about(node) != NULL;
+		preparation->has_masked |= authz_masked_view_column(node) != NULL;
+		preparation->has_is_masked |= read_is_masked(node, &call);
 	}
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, find_calls, preparation, 0);
 	return expression_tree_walker(node, find_calls, preparation);
 }
 
-static Oid
+/* The table that a column of a query is of; NULL if it is of none. */
+static RangeTblEntry *
 table_of(Query *query, const Var *column)
 {
 	RangeTblEntry *rte = rt_fetch(column->varno, query->rtable);
 
-	return column->varlevelsup == 0 && rte->rtekind == RTE_RELATION ? rte->relid : InvalidOid;
+	return column->varlevelsup == 0 && rte->rtekind == RTE_RELATION ? rte : NULL;
+}
+
+/*
+ * Rows of a view are written by the key that was read.  Masks may change before
+ * they are, so the key has to be clear in the plan that reads.
+ */
+static void
+require_key(Query *query)
+{
+	RangeTblEntry *rte;
+	Relation	relation;
+	AuthzMaskedView view;
+
+	if (query->commandType != CMD_UPDATE && query->commandType != CMD_DELETE)
+		return;
+	rte = rt_fetch(query->resultRelation, query->rtable);
+	if (rte->relkind != RELKIND_VIEW)
+		return;
+	relation = relation_open(rte->relid, NoLock);
+	if (authz_masked_view_read(relation, &view))
+		(void) authz_masked_view_require_key(&view, RelationGetRelationName(relation));
+	relation_close(relation, NoLock);
 }
 
 /* A walker: columns of views, in place. */
@@ -143,47 +198,65 @@ replace_masked(Node *node, Preparation *preparation)
 	{
 		Query	   *query = (Query *) node;
 		ListCell   *lc;
+		bool		result;
 
+		require_key(query);
+		preparation->queries = lcons(query, preparation->queries);
 		foreach(lc, query->targetList)
 		{
 			TargetEntry *target = lfirst_node(TargetEntry, lc);
-			Var		   *column = authz_masked_column((Node *) target->expr);
+			Var		   *column = authz_masked_view_column((Node *) target->expr);
+			RangeTblEntry *rte = column ? table_of(query, column) : NULL;
 
-			if (column && OidIsValid(table_of(query, column)))
-				target->expr = (Expr *) look_at_column(preparation->depends, table_of(query, column), column,
-													   authz_masking_value, &query->hasSubLinks);
+			if (rte == NULL)
+				continue;
+			authz_inline_check_depth(list_length(preparation->queries), rte->relid);
+			target->expr = (Expr *) look_at_column(preparation->depends, rte, column, authz_masking_value,
+												   &query->hasSubLinks);
 		}
-		return query_tree_walker(query, replace_masked, preparation, 0);
+		result = query_tree_walker(query, replace_masked, preparation, 0);
+		preparation->queries = list_delete_first(preparation->queries);
+		return result;
 	}
 	return expression_tree_walker(node, replace_masked, preparation);
 }
 
-/* A column more in a sub-query that is one row for each of its rows. */
-static AttrNumber
-add_column(RangeTblEntry *rte, Node *value)
-{
-	Query	   *query = rte->subquery;
-	AttrNumber	position = list_length(query->targetList) + 1;
-
-	query->targetList = lappend(query->targetList,
-								makeTargetEntry((Expr *) value, position, pstrdup("is_masked"), false));
-	rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup("is_masked")));
-	return position;
-}
-
-static TargetEntry *
-find_target(Query *query, const char *name)
+static Extended *
+find_extended(const Preparation *preparation, const Query *query)
 {
 	ListCell   *lc;
 
-	foreach(lc, query->targetList)
+	foreach(lc, preparation->extended)
 	{
-		TargetEntry *target = lfirst_node(TargetEntry, lc);
-
-		if (!target->resjunk && target->resname && strcmp(target->resname, name) == 0)
-			return target;
+		if (((Extended *) lfirst(lc))->query == query)
+			return lfirst(lc);
 	}
 	return NULL;
+}
+
+/* A column more in a sub-query that has one row for each of its rows, before those that only it sees. */
+static AttrNumber
+add_column(Preparation *preparation, RangeTblEntry *rte, Node *value, char *name)
+{
+	Query	   *query = rte->subquery;
+	int			ncolumns = list_length(rte->eref->colnames);
+	ListCell   *lc;
+	int			position = 0;
+
+	if (find_extended(preparation, query) == NULL)
+	{
+		Extended   *extended = palloc0_object(Extended);
+
+		extended->query = query;
+		extended->ncolumns = ncolumns;
+		preparation->extended = lappend(preparation->extended, extended);
+	}
+	query->targetList = list_insert_nth(query->targetList, ncolumns,
+										makeTargetEntry((Expr *) value, 0, name, false));
+	foreach(lc, query->targetList)
+		lfirst_node(TargetEntry, lc)->resno = ++position;
+	rte->eref->colnames = lappend(rte->eref->colnames, makeString(name));
+	return ncolumns + 1;
 }
 
 /*
@@ -191,37 +264,55 @@ find_target(Query *query, const char *name)
  * the column that does, or InvalidAttrNumber if it is no column of a masked view.
  */
 static AttrNumber
-add_is_masked(Preparation *preparation, RangeTblEntry *rte, const char *name)
+add_is_masked(Preparation *preparation, RangeTblEntry *rte, AttrNumber position)
 {
 	Query	   *query = rte->subquery;
-	TargetEntry *target;
+	Expr	   *value;
 	Var		   *column;
 
 	check_stack_depth();
 	if (rte->rtekind != RTE_SUBQUERY || query->setOperations || query->distinctClause ||
 		query->groupClause || query->groupingSets || query->hasAggs || query->hasTargetSRFs)
 		return InvalidAttrNumber;
-	target = find_target(query, name);
-	if (target == NULL)
-		return InvalidAttrNumber;
 
-	column = authz_masked_column((Node *) target->expr);
-	if (column && OidIsValid(table_of(query, column)))
-		return add_column(rte, look_at_column(preparation->depends, table_of(query, column), column,
-											  authz_masking_is_masked, &query->hasSubLinks));
-	if (IsA(target->expr, Var) && ((Var *) target->expr)->varlevelsup == 0 &&
-		((Var *) target->expr)->varattno > 0)
+	value = get_tle_by_resno(query->targetList, position)->expr;
+	column = authz_masked_view_column((Node *) value);
+	if (column && table_of(query, column))
+		return add_column(preparation, rte,
+						  look_at_column(preparation->depends, table_of(query, column), column,
+										 authz_masking_is_masked, &query->hasSubLinks), "is_masked");
+	column = (Var *) value;
+	if (IsA(column, Var) && column->varlevelsup == 0 && column->varattno > 0)
 	{
-		Var		   *var = (Var *) target->expr;
-		RangeTblEntry *inner = rt_fetch(var->varno, query->rtable);
-		AttrNumber	position;
+		AttrNumber	inner = add_is_masked(preparation, rt_fetch(column->varno, query->rtable), column->varattno);
 
-		if (inner->rtekind != RTE_SUBQUERY)
-			return InvalidAttrNumber;
-		position = add_is_masked(preparation, inner,
-								 get_tle_by_resno(inner->subquery->targetList, var->varattno)->resname);
-		if (position != InvalidAttrNumber)
-			return add_column(rte, (Node *) makeVar(var->varno, position, BOOLOID, -1, InvalidOid, 0));
+		if (inner != InvalidAttrNumber)
+			return add_column(preparation, rte,
+							  (Node *) makeVar(column->varno, inner, BOOLOID, -1, InvalidOid, 0), "is_masked");
+	}
+	return InvalidAttrNumber;
+}
+
+/* The query that a Var of a query in the walk belongs to, and its entry there; NULL if it is around all that is planned. */
+static RangeTblEntry *
+entry_of(const Preparation *preparation, const Var *var)
+{
+	if (var->varlevelsup >= list_length(preparation->queries))
+		return NULL;
+	return rt_fetch(var->varno, list_nth_node(Query, preparation->queries, var->varlevelsup)->rtable);
+}
+
+static AttrNumber
+find_column(const RangeTblEntry *rte, const char *name)
+{
+	AttrNumber	position = 0;
+	ListCell   *lc;
+
+	foreach(lc, rte->eref->colnames)
+	{
+		position++;
+		if (strcmp(strVal(lfirst(lc)), name) == 0)
+			return position;
 	}
 	return InvalidAttrNumber;
 }
@@ -230,7 +321,7 @@ add_is_masked(Preparation *preparation, RangeTblEntry *rte, const char *name)
 static Node *
 replace_is_masked(Node *node, Preparation *preparation)
 {
-	Var		   *row;
+	IsMaskedCall call;
 
 	if (node == NULL)
 		return NULL;
@@ -241,18 +332,66 @@ replace_is_masked(Node *node, Preparation *preparation)
 		preparation->queries = list_delete_first(preparation->queries);
 		return node;
 	}
-	row = row_asked_about(node);
-	if (row && row->varlevelsup < list_length(preparation->queries))
+	if (read_is_masked(node, &call))
 	{
-		Query	   *query = list_nth_node(Query, preparation->queries, row->varlevelsup);
-		Const	   *name = lsecond(((FuncExpr *) node)->args);
-		AttrNumber	position = add_is_masked(preparation, rt_fetch(row->varno, query->rtable),
-											 NameStr(*DatumGetName(name->constvalue)));
+		RangeTblEntry *rte = entry_of(preparation, call.row);
+		AttrNumber	position = rte ? find_column(rte, call.column) : InvalidAttrNumber;
 
 		if (position != InvalidAttrNumber)
-			return (Node *) makeVar(row->varno, position, BOOLOID, -1, InvalidOid, row->varlevelsup);
+			position = add_is_masked(preparation, rte, position);
+		if (position != InvalidAttrNumber)
+			return (Node *) makeVar(call.row->varno, position, BOOLOID, -1, InvalidOid, call.row->varlevelsup);
 	}
 	return expression_tree_mutator(node, replace_is_masked, preparation);
+}
+
+/* The row of a sub-query as it was before it got more columns. */
+static Node *
+original_row(Extended *extended, const RangeTblEntry *rte, Oid type)
+{
+	RowExpr    *row = makeNode(RowExpr);
+
+	if (contain_volatile_functions((Node *) extended->query->targetList))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("authz.is_masked cannot be used together with the whole row of a sub-query with volatile functions"),
+				 errhint("Name the columns that are needed.")));
+	for (int i = 0; i < extended->ncolumns; i++)
+		row->args = lappend(row->args, copyObject(list_nth_node(TargetEntry, extended->query->targetList, i)->expr));
+	row->row_typeid = type;
+	row->row_format = COERCE_IMPLICIT_CAST;
+	row->colnames = list_copy_head(rte->eref->colnames, extended->ncolumns);
+	row->location = -1;
+	return (Node *) row;
+}
+
+/* A mutator: the whole row of a sub-query with more columns becomes a column too. */
+static Node *
+replace_whole_rows(Node *node, Preparation *preparation)
+{
+	Var		   *var = (Var *) node;
+
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Query))
+	{
+		preparation->queries = lcons(node, preparation->queries);
+		query_tree_mutator((Query *) node, replace_whole_rows, preparation, QTW_DONT_COPY_QUERY);
+		preparation->queries = list_delete_first(preparation->queries);
+		return node;
+	}
+	if (IsA(node, Var) && var->varattno == InvalidAttrNumber)
+	{
+		RangeTblEntry *rte = entry_of(preparation, var);
+		Extended   *extended = rte && rte->rtekind == RTE_SUBQUERY ? find_extended(preparation, rte->subquery) : NULL;
+
+		if (extended == NULL)
+			return copyObject(node);
+		if (extended->row == InvalidAttrNumber)
+			extended->row = add_column(preparation, rte, original_row(extended, rte, var->vartype), "row");
+		return (Node *) makeVar(var->varno, extended->row, var->vartype, -1, InvalidOid, var->varlevelsup);
+	}
+	return expression_tree_mutator(node, replace_whole_rows, preparation);
 }
 
 static PlannedStmt *
@@ -265,13 +404,24 @@ masked_planner(Query *query, const char *source, int options, ParamListInfo para
 	find_calls((Node *) query, &preparation);
 	if (preparation.has_is_masked)
 		replace_is_masked((Node *) query, &preparation);
+	if (preparation.extended)
+		replace_whole_rows((Node *) query, &preparation);
 	if (preparation.has_masked)
 		replace_masked((Node *) query, &preparation);
 
-	if (prev_planner)
-		plan = prev_planner(query, source, options, params);
-	else
-		plan = standard_planner(query, source, options, params);
+	hook_depth++;
+	PG_TRY();
+	{
+		if (prev_planner)
+			plan = prev_planner(query, source, options, params);
+		else
+			plan = standard_planner(query, source, options, params);
+	}
+	PG_FINALLY();
+	{
+		hook_depth--;
+	}
+	PG_END_TRY();
 
 	plan->invalItems = list_concat(plan->invalItems, preparation.depends->invalItems);
 	plan->relationOids = list_concat_unique_oid(plan->relationOids, preparation.depends->relationOids);
@@ -297,15 +447,28 @@ authz_masked_support(PG_FUNCTION_ARGS)
 	Node	   *value;
 
 	if (!IsA(request, SupportRequestSimplify) || request->root == NULL ||
-		(column = authz_masked_column((Node *) request->fcall)) == NULL)
+		(column = authz_masked_view_column((Node *) request->fcall)) == NULL)
 		PG_RETURN_POINTER(NULL);
 	root = request->root;
 	rte = authz_inline_find_table(root, lthird(request->fcall->args), &tableoid);
 	if (rte == NULL || rte->rtekind != RTE_RELATION)
 		PG_RETURN_POINTER(NULL);
-	authz_inline_check_depth(root, rte->relid);
-	value = look_at_column(root->glob, rte->relid, column, authz_masking_value, &root->parse->hasSubLinks);
+	authz_inline_check_depth(root->query_level, rte->relid);
+	value = look_at_column(root->glob, rte, column, authz_masking_value, &root->parse->hasSubLinks);
 	PG_RETURN_POINTER(authz_inline_finish(root, value));
+}
+
+PG_FUNCTION_INFO_V1(authz_is_masked_support);
+
+/* is_masked_support(internal) -> internal: a plan that the hook has not seen is not to be used */
+Datum
+authz_is_masked_support(PG_FUNCTION_ARGS)
+{
+	SupportRequestSimplify *request = (SupportRequestSimplify *) PG_GETARG_POINTER(0);
+
+	if (IsA(request, SupportRequestSimplify) && request->root && hook_depth == 0)
+		authz_guard_mark_stale(request->root->glob, authz_identity_get()->signature);
+	PG_RETURN_POINTER(NULL);
 }
 
 PG_FUNCTION_INFO_V1(authz_masked);

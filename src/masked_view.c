@@ -1,24 +1,18 @@
 /*-------------------------------------------------------------------------
  * masked_view.c
- *	  Making, changing and dropping masked views, and reading their form.
- *
- * A masked view must not be its maker's: one that a superuser owns is not
- * filtered, and an owner could take the masks out of it.  So it belongs to a
- * role of its own, which nobody is a member of.  The functions here check that
- * the caller owns the table, then have SQL functions that nobody else may
- * execute do the rest as the superuser (sql/masked_view.sql).
+ *	  The form of a masked view, and what tells its rows apart.
+ *	  sql/masked_view.sql makes them.
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
 
 #include "access/htup_details.h"
 #include "access/relation.h"
-#include "catalog/namespace.h"
+#include "access/sysattr.h"
 #include "catalog/pg_attrdef.h"
-#include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "parser/parsetree.h"
@@ -27,10 +21,39 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/regproc.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
 
-#include "masked.h"
+#include "catalog.h"
 #include "masked_view.h"
+#include "masking.h"
+
+bool
+authz_masked_view_is_call(Node *node, const char *name)
+{
+	FuncExpr   *call = (FuncExpr *) node;
+
+	return get_func_namespace(call->funcid) == authz_catalog_schema() &&
+		strcmp(get_func_name(call->funcid), name) == 0;
+}
+
+Var *
+authz_masked_view_column(Node *call)
+{
+	Var		   *column;
+	Var		   *tableoid;
+
+	if (!IsA(call, FuncExpr) || list_length(((FuncExpr *) call)->args) != 3 ||
+		!IsA(linitial(((FuncExpr *) call)->args), Var) || !IsA(lthird(((FuncExpr *) call)->args), Var))
+		return NULL;
+	column = linitial(((FuncExpr *) call)->args);
+	tableoid = lthird(((FuncExpr *) call)->args);
+	if (column->varattno <= 0 || tableoid->varattno != TableOidAttributeNumber ||
+		column->varno != tableoid->varno || column->varlevelsup != tableoid->varlevelsup ||
+		!authz_masked_view_is_call(call, "masked"))
+		return NULL;
+	return column;
+}
 
 /* Is it SELECT masked(...), ... FROM <one table> and nothing else? */
 static bool
@@ -54,7 +77,7 @@ read_query(Query *query, AuthzMaskedView *result)
 	foreach(lc, query->targetList)
 	{
 		TargetEntry *target = lfirst_node(TargetEntry, lc);
-		Var		   *column = authz_masked_column((Node *) target->expr);
+		Var		   *column = authz_masked_view_column((Node *) target->expr);
 
 		if (target->resjunk || column == NULL || column->varno != from->rtindex || column->varlevelsup != 0)
 			return false;
@@ -67,7 +90,6 @@ bool
 authz_masked_view_read(Relation view, AuthzMaskedView *result)
 {
 	return view->rd_rel->relkind == RELKIND_VIEW && !RelationHasSecurityInvoker(view) &&
-		view->rd_rel->relowner == get_role_oid(AUTHZ_MASKED_VIEW_OWNER, true) &&
 		read_query(get_view_query(view), result);
 }
 
@@ -115,6 +137,76 @@ authz_masked_view_columns(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(construct_array(names, view.ncolumns, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR));
 }
 
+/* The position of a table's column in the view, or -1. */
+static int
+position_in_view(const AuthzMaskedView *view, AttrNumber column)
+{
+	for (int i = 0; i < view->ncolumns; i++)
+	{
+		if (view->columns[i] == column)
+			return i;
+	}
+	return -1;
+}
+
+/* The columns of an index if they tell a row of the view apart: known, never NULL, and as they are. */
+static Bitmapset *
+key_of_index(const AuthzMaskedView *view, Relation table, Form_pg_index index)
+{
+	Bitmapset  *key = NULL;
+
+	for (int i = 0; i < index->indnkeyatts; i++)
+	{
+		AttrNumber	column = index->indkey.values[i];
+		int			position = column > 0 ? position_in_view(view, column) : -1;
+
+		if (position < 0 || !TupleDescAttr(RelationGetDescr(table), column - 1)->attnotnull ||
+			!authz_masking_is_clear(view->relid, column))
+			return NULL;
+		key = bms_add_member(key, position);
+	}
+	return key;
+}
+
+Bitmapset *
+authz_masked_view_key(const AuthzMaskedView *view)
+{
+	Relation	table = relation_open(view->relid, AccessShareLock);
+	Bitmapset  *key = NULL;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(table))
+	{
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_index index = (Form_pg_index) GETSTRUCT(tuple);
+
+		if (index->indisunique && index->indimmediate && index->indisvalid && (key == NULL || index->indisprimary) &&
+			heap_attisnull(tuple, Anum_pg_index_indpred, NULL) && heap_attisnull(tuple, Anum_pg_index_indexprs, NULL))
+		{
+			Bitmapset  *found = key_of_index(view, table, index);
+
+			key = found ? found : key;
+		}
+		ReleaseSysCache(tuple);
+	}
+	relation_close(table, AccessShareLock);
+	return key;
+}
+
+Bitmapset *
+authz_masked_view_require_key(const AuthzMaskedView *view, const char *name)
+{
+	Bitmapset  *key = authz_masked_view_key(view);
+
+	if (key == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rows of view \"%s\" cannot be told apart to be written", name),
+				 errdetail("It would need a primary key, or a unique index on columns that are NOT NULL, not deferrable, "
+						   "that the view has and this identity sees unmasked in every row.")));
+	return key;
+}
+
 /* The default that the table gives a column, as a tree over nothing; NULL if it has none. */
 static Node *
 column_default(Relation table, AttrNumber column)
@@ -136,8 +228,8 @@ PG_FUNCTION_INFO_V1(authz_copy_defaults);
 
 /*
  * copy_defaults(view oid) -> void: a masked view's columns get the table's
- * defaults.  As trees: reading their text again, as the superuser, would run
- * the input functions of its literals, which may be a domain's CHECK.
+ * defaults.  As trees: reading their text again would run the input functions
+ * of its literals, which may be a domain's CHECK, as the caller.
  */
 Datum
 authz_copy_defaults(PG_FUNCTION_ARGS)
@@ -146,6 +238,8 @@ authz_copy_defaults(PG_FUNCTION_ARGS)
 	AuthzMaskedView shown;
 	Relation	table;
 
+	if (!pg_class_ownercheck(RelationGetRelid(view), GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(view->rd_rel->relkind), RelationGetRelationName(view));
 	if (!authz_masked_view_read(view, &shown))
 		elog(ERROR, "relation %u is not a masked view", RelationGetRelid(view));
 	table = relation_open(shown.relid, AccessShareLock);
@@ -159,121 +253,5 @@ authz_copy_defaults(PG_FUNCTION_ARGS)
 	}
 	relation_close(table, NoLock);
 	relation_close(view, NoLock);
-	PG_RETURN_VOID();
-}
-
-static void
-require_table_owner(Oid relid)
-{
-	if (!pg_class_ownercheck(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)), get_rel_name(relid));
-}
-
-/* Run one of the extension's own SQL functions as the superuser; its result, or 0 for void and NULL. */
-static Datum
-call_as_superuser(const char *command, int nargs, Oid *types, Datum *values, const char *nulls)
-{
-	Datum		result = (Datum) 0;
-	bool		isnull;
-	Oid			user;
-	int			context;
-
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, context | SECURITY_LOCAL_USERID_CHANGE);
-	SPI_connect();
-	if (SPI_execute_with_args(command, nargs, types, values, nulls, false, 1) != SPI_OK_SELECT || SPI_processed != 1)
-		elog(ERROR, "could not run \"%s\"", command);
-	if (SPI_gettypeid(SPI_tuptable->tupdesc, 1) == REGCLASSOID)
-		result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	SPI_finish();
-	SetUserIdAndSecContext(user, context);
-	return result;
-}
-
-static void
-refuse_null(const char *what)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-			 errmsg("%s must not be null", what)));
-}
-
-PG_FUNCTION_INFO_V1(authz_create_masked_view);
-
-/* create_masked_view(on_table regclass, view text, columns name[]) -> regclass */
-Datum
-authz_create_masked_view(PG_FUNCTION_ARGS)
-{
-	Oid			types[] = {REGCLASSOID, OIDOID, NAMEOID, NAMEARRAYOID};
-	Datum		values[4];
-	char		nulls[4] = {' ', ' ', ' ', ' '};
-	RangeVar   *name;
-	Oid			schema;
-	AclResult	aclresult;
-
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		refuse_null(PG_ARGISNULL(0) ? "table" : "view");
-	require_table_owner(PG_GETARG_OID(0));
-	name = makeRangeVarFromNameList(stringToQualifiedNameList(text_to_cstring(PG_GETARG_TEXT_PP(1))));
-	schema = RangeVarGetCreationNamespace(name);
-	aclresult = pg_namespace_aclcheck(schema, GetUserId(), ACL_CREATE);
-	if (aclresult != ACLCHECK_OK)
-		aclcheck_error(aclresult, OBJECT_SCHEMA, get_namespace_name(schema));
-
-	values[0] = PG_GETARG_DATUM(0);
-	values[1] = ObjectIdGetDatum(schema);
-	values[2] = DirectFunctionCall1(namein, CStringGetDatum(name->relname));
-	values[3] = PG_GETARG_DATUM(2);
-	nulls[3] = PG_ARGISNULL(2) ? 'n' : ' ';
-	PG_RETURN_DATUM(call_as_superuser("SELECT authz.make_masked_view($1, $2, $3, $4)", 4, types, values, nulls));
-}
-
-/* The masked view that is argument 0, of a table of the caller's. */
-static void
-require_view(FunctionCallInfo fcinfo)
-{
-	AuthzMaskedView view;
-
-	if (PG_ARGISNULL(0))
-		refuse_null("view");
-	if (!read_view(PG_GETARG_OID(0), &view))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a masked view",
-						get_rel_name(PG_GETARG_OID(0)) ? get_rel_name(PG_GETARG_OID(0)) : ""),
-				 errhint("authz.masked_view_status() lists them.")));
-	require_table_owner(view.relid);
-}
-
-PG_FUNCTION_INFO_V1(authz_alter_masked_view);
-
-/* alter_masked_view(view regclass, columns name[]) -> void */
-Datum
-authz_alter_masked_view(PG_FUNCTION_ARGS)
-{
-	Oid			types[] = {REGCLASSOID, NAMEARRAYOID};
-	Datum		values[2];
-	char		nulls[2] = {' ', ' '};
-
-	require_view(fcinfo);
-	values[0] = PG_GETARG_DATUM(0);
-	values[1] = PG_GETARG_DATUM(1);
-	nulls[1] = PG_ARGISNULL(1) ? 'n' : ' ';
-	(void) call_as_superuser("SELECT authz.extend_masked_view($1, $2)", 2, types, values, nulls);
-	PG_RETURN_VOID();
-}
-
-PG_FUNCTION_INFO_V1(authz_drop_masked_view);
-
-/* drop_masked_view(view regclass) -> void */
-Datum
-authz_drop_masked_view(PG_FUNCTION_ARGS)
-{
-	Oid			type = REGCLASSOID;
-	Datum		value;
-
-	require_view(fcinfo);
-	value = PG_GETARG_DATUM(0);
-	(void) call_as_superuser("SELECT authz.remove_masked_view($1)", 1, &type, &value, NULL);
 	PG_RETURN_VOID();
 }

@@ -7,10 +7,9 @@
 #define AUTHZ_MASKED_VIEW_H
 
 #include "compat.h"
+#include "nodes/bitmapset.h"
+#include "nodes/primnodes.h"
 #include "utils/rel.h"
-
-/* The role that owns masked views; sql/schema.sql makes it. */
-#define AUTHZ_MASKED_VIEW_OWNER "authz_view"
 
 typedef struct AuthzMaskedView
 {
@@ -19,7 +18,23 @@ typedef struct AuthzMaskedView
 	AttrNumber *columns;		/* of the table, by position in the view; palloc'd */
 } AuthzMaskedView;
 
-/* False if it is no masked view as authz.create_masked_view makes them. */
+/* False if its query is not that of a masked view, or is run with the caller's rights on the table. */
 extern bool authz_masked_view_read(Relation view, AuthzMaskedView *result);
+
+/*
+ * Positions in the view (from 0) of the primary key, or else of a unique index
+ * on NOT NULL columns, all of which the current identity sees clear in every
+ * row; NULL if there is none.
+ */
+extern Bitmapset *authz_masked_view_key(const AuthzMaskedView *view);
+
+/* Raises if there is no such key: rows could not be written. */
+extern Bitmapset *authz_masked_view_require_key(const AuthzMaskedView *view, const char *name);
+
+/* The column in a call masked(<column>, <name>, <its row's tableoid>); NULL if it is none of that form. */
+extern Var *authz_masked_view_column(Node *call);
+
+/* Is a FuncExpr a call of the extension's function of that name?  Look at its arguments first: that is cheap. */
+extern bool authz_masked_view_is_call(Node *call, const char *name);
 
 #endif							/* AUTHZ_MASKED_VIEW_H */

@@ -17,6 +17,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -190,8 +191,9 @@ authz_masking_value(AuthzPolicySet *set, const Var *column, const AuthzIdentity 
 	return choose(list_make1(&computed), column, show_value, nothing);
 }
 
-bool
-authz_masking_is_clear(Oid relid, AttrNumber column)
+/* For the current identity. */
+static Node *
+value_of_column(Oid relid, AttrNumber column)
 {
 	AuthzPolicySet *set = authz_policyset_get(relid);
 	Oid			type;
@@ -199,6 +201,32 @@ authz_masking_is_clear(Oid relid, AttrNumber column)
 	Oid			collation;
 
 	get_atttypetypmodcoll(relid, column, &type, &typmod, &collation);
-	return IsA(authz_masking_value(set, makeVar(1, column, type, typmod, collation, 0),
-								   authz_identity_get()), Var);
+	return authz_masking_value(set, makeVar(1, column, type, typmod, collation, 0), authz_identity_get());
+}
+
+bool
+authz_masking_is_clear(Oid relid, AttrNumber column)
+{
+	return IsA(value_of_column(relid, column), Var);
+}
+
+bool
+authz_masking_reads_others(Oid relid, AttrNumber column)
+{
+	return checkExprHasSubLink(value_of_column(relid, column));
+}
+
+bool
+authz_masking_is_computed(Oid relid, AttrNumber column)
+{
+	AuthzPolicySet *set = authz_policyset_get(relid);
+	Bitmapset  *sources = find_sources(relid, column);
+	int			i = -1;
+
+	while ((i = bms_next_member(sources, i)) >= 0)
+	{
+		if (authz_policyset_is_masked(set, i + FirstLowInvalidHeapAttributeNumber))
+			return true;
+	}
+	return false;
 }

@@ -26,4 +26,10 @@ extern Node *authz_masking_is_masked(AuthzPolicySet *set, const Var *column, con
 /* Of a column of a relation, for the current identity: is it shown clear in every row? */
 extern bool authz_masking_is_clear(Oid relid, AttrNumber column);
 
+/* The same of a column: has what is shown of it a sub-select? */
+extern bool authz_masking_reads_others(Oid relid, AttrNumber column);
+
+/* Is a column without masks computed from columns that have some, whoever for? */
+extern bool authz_masking_is_computed(Oid relid, AttrNumber column);
+
 #endif							/* AUTHZ_MASKING_H */

@@ -4,10 +4,10 @@
  *	  expression over the row.
  *
  * A short name becomes the call of a mask function before the text is analysed.
- * It wins over a column or function of that name, which the canonical text of
- * an expression cannot be mistaken for: there columns are qualified, functions
- * outside pg_catalog too, and pg_catalog has none of these names that takes
- * constants only, but round and date.  Those, with constants, are short.
+ * It wins over a column or function of that name.  The canonical text of an
+ * expression is hardly ever one: there columns are qualified, functions outside
+ * pg_catalog too, and pg_catalog has none of these names that takes constants
+ * only, but round and date.  Where it would be one, the mask is refused.
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
@@ -106,7 +106,7 @@ find_short_name(Node *raw, List **args)
 		name = strVal(linitial(((ColumnRef *) raw)->fields));
 	else if (IsA(raw, FuncCall) && list_length(((FuncCall *) raw)->funcname) == 1 &&
 			 !((FuncCall *) raw)->agg_star && !((FuncCall *) raw)->over && !((FuncCall *) raw)->agg_filter &&
-			 !((FuncCall *) raw)->agg_order && !((FuncCall *) raw)->func_variadic)
+			 !((FuncCall *) raw)->agg_order && !((FuncCall *) raw)->agg_distinct && !((FuncCall *) raw)->func_variadic)
 	{
 		name = strVal(linitial(((FuncCall *) raw)->funcname));
 		*args = ((FuncCall *) raw)->args;
@@ -247,8 +247,9 @@ authz_masktext_is_short(const char *text)
 {
 	Node	   *raw = raw_expression(text);
 	List	   *args;
+	const ShortName *mask = raw ? find_short_name(raw, &args) : NULL;
 
-	return raw && find_short_name(raw, &args);
+	return mask && strcmp(mask->name, "constant") != 0;
 }
 
 Node *
@@ -302,10 +303,11 @@ replace_column(Node *node, void *context)
 
 /* An expression is not tried: it is its author's code, and a dump is restored by superusers. */
 void
-authz_masktext_try(Relation relation, AttrNumber column, const char *text, Node *value)
+authz_masktext_try(const char *text, Node *value)
 {
 	List	   *args;
-	const ShortName *mask = find_short_name(raw_expression(text), &args);
+	Node	   *raw = raw_expression(text);
+	const ShortName *mask = raw ? find_short_name(raw, &args) : NULL;
 
 	if (mask == NULL)
 		return;

@@ -17,10 +17,10 @@
  */
 extern Node *authz_masktext_parse(Relation relation, Oid owner, AttrNumber column, const char *text);
 
-/* Is it a short name?  Its text means the same under every search_path. */
+/* Is it a short name whose text means the same under every search_path?  All are but constant(..). */
 extern bool authz_masktext_is_short(const char *text);
 
 /* Raises if a short name's mask fails on a value of the column's type; does nothing for an expression. */
-extern void authz_masktext_try(Relation relation, AttrNumber column, const char *text, Node *value);
+extern void authz_masktext_try(const char *text, Node *value);
 
 #endif							/* AUTHZ_MASKTEXT_H */

@@ -16,11 +16,12 @@
  */
 #include "compat.h"
 
+#include <ctype.h>
+
 #include "access/htup_details.h"
-#include "access/table.h"
+#include "access/sysattr.h"
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
-#include "catalog/pg_index.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -28,6 +29,7 @@
 #include "miscadmin.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
+#include "parser/parsetree.h"
 #include "rewrite/rewriteDefine.h"
 #include "rewrite/rewriteHandler.h"
 #include "tcop/dest.h"
@@ -37,6 +39,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
@@ -45,6 +48,10 @@
 #include "masked_view.h"
 #include "masking.h"
 #include "trigger.h"
+#include "write.h"
+
+/* Bytes of a json value up to which it is compared as jsonb; longer ones as they are. */
+#define MAX_COMPARED_JSON	100000
 
 /* A statement on the table, planned for an identity and the policies of a moment. */
 typedef struct Statement
@@ -63,11 +70,18 @@ typedef struct Write
 	AuthzMaskedView view;
 	char	   *table;			/* qualified and quoted */
 	char	  **names;			/* of the table's columns by position in the view, quoted */
+	Oid		   *collations;		/* of the view's columns */
+	Bitmapset  *named;			/* columns that an INSERT names, from 0 */
+	bool		has_returning;	/* does anybody want to see what became of an INSERT? */
+	CommandId	command;		/* of the statement on the view */
 	Bitmapset  *key;			/* columns of the view that tell a row; NULL if not looked for or none */
 	List	   *statements;		/* of Statement * */
 	ParamListInfo params;		/* $1.. the row as it was shown, then the row as it is to be */
 	MemoryContext context;
 } Write;
+
+static ExecutorRun_hook_type prev_executor_run = NULL;
+static QueryDesc *running = NULL;	/* the innermost */
 
 /* Takes the first row of a statement in the form of the view, or of what CMD_SELECT returns. */
 typedef struct RowReceiver
@@ -123,7 +137,8 @@ run(Write *write, const Statement *statement, RowReceiver *receiver)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	query = CreateQueryDesc(statement->plan, "authz.write_masked_view", GetActiveSnapshot(), InvalidSnapshot,
 							&receiver->base, write->params, NULL, 0);
-	ExecutorStart(query, 0);
+	/* What comes after the table's rows are written comes after the whole statement on the view, as on a table. */
+	ExecutorStart(query, EXEC_FLAG_SKIP_TRIGGERS);
 	ExecutorRun(query, ForwardScanDirection, 0, true);
 	processed = query->estate->es_processed;
 	ExecutorFinish(query);
@@ -138,63 +153,71 @@ run(Write *write, const Statement *statement, RowReceiver *receiver)
 }
 
 /* authz.masked(t.<column>, ...): what the view shows of a column */
-static void
-append_shown(StringInfo text, const Write *write, int i)
+static char *
+shown(const Write *write, int i)
 {
-	appendStringInfo(text, "authz.masked(t.%s, %s, t.tableoid)", write->names[i],
-					 quote_literal_cstr(get_attname(write->view.relid, write->view.columns[i], false)));
+	return psprintf("authz.masked(t.%s, %s, t.tableoid)", write->names[i],
+					quote_literal_cstr(get_attname(write->view.relid, write->view.columns[i], false)));
 }
 
-/* OPERATOR(<schema>.=) of a column's type, or NULL if it has none. */
-static char *
-equality(const Write *write, int i)
+/* <left> = $i for a column's type; its text where it has no equality. */
+static void
+append_equal(StringInfo text, const Write *write, int i, const char *left)
 {
-	TypeCacheEntry *type = lookup_type_cache(write->params->params[i].ptype, TYPECACHE_EQ_OPR);
+	Oid			type = write->params->params[i].ptype;
+	TypeCacheEntry *cached = lookup_type_cache(type, TYPECACHE_EQ_OPR);
+	Oid			collation = write->collations[i];
 	HeapTuple	tuple;
 	Form_pg_operator operator;
-	char	   *result;
 
-	if (!OidIsValid(type->eq_opr))
-		return NULL;
-	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(type->eq_opr));
+	if (!OidIsValid(cached->eq_opr))
+	{
+		appendStringInfo(text, "(%s)::text COLLATE \"C\" OPERATOR(pg_catalog.=) $%d::text", left, i + 1);
+		return;
+	}
+	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(cached->eq_opr));
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", type->eq_opr);
+		elog(ERROR, "cache lookup failed for operator %u", cached->eq_opr);
 	operator = (Form_pg_operator) GETSTRUCT(tuple);
-	result = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(operator->oprnamespace)),
-					  NameStr(operator->oprname));
+	appendStringInfo(text, "%s OPERATOR(%s.%s) $%d", left, quote_identifier(get_namespace_name(operator->oprnamespace)),
+					 NameStr(operator->oprname), i + 1);
 	ReleaseSysCache(tuple);
-	return result;
+	/* A column of a domain may have another collation than the domain. */
+	if (OidIsValid(collation) && collation != get_typcollation(type))
+		appendStringInfo(text, " COLLATE %s", generate_collation_name(collation));
 }
 
 static void
 append_key(StringInfo text, const Write *write)
 {
 	int			i = -1;
-	const char *separator = "";
 
 	while ((i = bms_next_member(write->key, i)) >= 0)
 	{
-		appendStringInfo(text, "%st.%s %s $%d", separator, write->names[i], equality(write, i), i + 1);
-		separator = " AND ";
+		if (i != bms_next_member(write->key, -1))
+			appendStringInfoString(text, " AND ");
+		append_equal(text, write, i, psprintf("t.%s", write->names[i]));
 	}
 }
 
-/* Would the view show the row as it did?  Columns whose type has no equality are not looked at. */
+/*
+ * Would the view show the row as it did?  A mask that reads other rows is not
+ * looked at: the statement may have changed those.
+ */
 static void
 append_unchanged(StringInfo text, const Write *write)
 {
 	appendStringInfoString(text, "true");
 	for (int i = 0; i < write->view.ncolumns; i++)
 	{
-		char	   *operator = equality(write, i);
+		char	   *value;
 
-		if (operator == NULL || bms_is_member(i, write->key))
+		if (bms_is_member(i, write->key) || authz_masking_reads_others(write->view.relid, write->view.columns[i]))
 			continue;
+		value = shown(write, i);
 		appendStringInfoString(text, " AND (");
-		append_shown(text, write, i);
-		appendStringInfo(text, " %s $%d OR (", operator, i + 1);
-		append_shown(text, write, i);
-		appendStringInfo(text, " IS NULL AND $%d IS NULL))", i + 1);
+		append_equal(text, write, i, value);
+		appendStringInfo(text, " OR (%s IS NULL AND $%d IS NULL))", value, i + 1);
 	}
 }
 
@@ -202,10 +225,7 @@ static void
 append_returning(StringInfo text, const Write *write)
 {
 	for (int i = 0; i < write->view.ncolumns; i++)
-	{
-		appendStringInfoString(text, i == 0 ? " RETURNING " : ", ");
-		append_shown(text, write, i);
-	}
+		appendStringInfo(text, "%s%s", i == 0 ? " RETURNING " : ", ", shown(write, i));
 }
 
 /* One RETURNING row needs a policy for select: an identity without any may still insert. */
@@ -239,7 +259,7 @@ insert_text(const Write *write, Bitmapset *set)
 		appendStringInfo(&text, "%s$%d", bms_next_member(set, -1) == i ? ") VALUES (" : ", ",
 						 write->view.ncolumns + i + 1);
 	appendStringInfoString(&text, bms_is_empty(set) ? " DEFAULT VALUES" : ")");
-	if (may_select(write->view.relid))
+	if (write->has_returning && may_select(write->view.relid))
 		append_returning(&text, write);
 	return text.data;
 }
@@ -271,10 +291,7 @@ lock_text(const Write *write)
 
 	initStringInfo(&text);
 	for (int i = 0; i < write->view.ncolumns; i++)
-	{
-		appendStringInfoString(&text, i == 0 ? "SELECT " : ", ");
-		append_shown(&text, write, i);
-	}
+		appendStringInfo(&text, "%s%s", i == 0 ? "SELECT " : ", ", shown(write, i));
 	appendStringInfo(&text, " FROM %s AS t WHERE ", write->table);
 	append_key(&text, write);
 	appendStringInfoString(&text, " AND ");
@@ -297,9 +314,9 @@ delete_text(const Write *write)
 }
 
 /*
- * Why was a row not written?  Columns: is it as it was shown; was it written by
- * this transaction; may it be updated at all; then for each column of the set,
- * may it be.
+ * Why was a row not written?  Columns: is it as it was shown; who wrote it last
+ * (xmin, cmin); may it be updated at all; may the set be; then for each column
+ * of the set, may it be.
  */
 static char *
 reason_text(const Write *write, Bitmapset *set)
@@ -310,9 +327,15 @@ reason_text(const Write *write, Bitmapset *set)
 	initStringInfo(&text);
 	appendStringInfoString(&text, "SELECT ");
 	append_unchanged(&text, write);
-	appendStringInfoString(&text, ", t.xmin = pg_catalog.pg_current_xact_id()::pg_catalog.xid, authz.permits_row('update', t, '{}')");
+	appendStringInfoString(&text, ", t.xmin, t.cmin, authz.permits_row('update', t.*, '{}')");
+	appendStringInfoString(&text, ", authz.permits_row('update', t.*, ARRAY[");
 	while ((i = bms_next_member(set, i)) >= 0)
-		appendStringInfo(&text, ", authz.permits_row('update', t, ARRAY[%s]::name[])",
+		appendStringInfo(&text, "%s%s", i == bms_next_member(set, -1) ? "" : ", ",
+						 quote_literal_cstr(get_attname(write->view.relid, write->view.columns[i], false)));
+	appendStringInfoString(&text, "]::name[])");
+	i = -1;
+	while ((i = bms_next_member(set, i)) >= 0)
+		appendStringInfo(&text, ", authz.permits_row('update', t.*, ARRAY[%s]::name[])",
 						 quote_literal_cstr(get_attname(write->view.relid, write->view.columns[i], false)));
 	appendStringInfo(&text, " FROM %s AS t WHERE ", write->table);
 	append_key(&text, write);
@@ -340,6 +363,7 @@ analyse(const Write *write, const char *text, Oid view_owner)
 {
 	Oid			types[2 * MaxHeapAttributeNumber];
 	Query	   *query;
+	List	   *rewritten;
 	Oid			user;
 	int			context;
 	int			level = authz_condition_enter_canonical();
@@ -355,7 +379,13 @@ analyse(const Write *write, const char *text, Oid view_owner)
 	authz_condition_leave_canonical(level);
 
 	setRuleCheckAsUser((Node *) query, view_owner);
-	return linitial_node(Query, QueryRewrite(query));
+	rewritten = QueryRewrite(query);
+	if (list_length(rewritten) != 1 || linitial_node(Query, rewritten)->commandType != query->commandType)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot write through a masked view to table %s, which has rules", write->table),
+				 errhint("Make them triggers.")));
+	return linitial_node(Query, rewritten);
 }
 
 static bool
@@ -401,76 +431,52 @@ get_statement(Write *write, Relation view, CmdType command, Bitmapset *set)
 	return statement;
 }
 
-/* The position of a table's column in the view, or -1. */
-static int
-position_in_view(const Write *write, AttrNumber column)
-{
-	for (int i = 0; i < write->view.ncolumns; i++)
-	{
-		if (write->view.columns[i] == column)
-			return i;
-	}
-	return -1;
-}
-
-/* The columns of an index if they tell a row of the view apart: known, never NULL, and as they are. */
-static Bitmapset *
-key_of_index(const Write *write, Relation table, Form_pg_index index)
-{
-	Bitmapset  *key = NULL;
-
-	for (int i = 0; i < index->indnkeyatts; i++)
-	{
-		AttrNumber	column = index->indkey.values[i];
-		int			position = column > 0 ? position_in_view(write, column) : -1;
-
-		if (position < 0 || !TupleDescAttr(RelationGetDescr(table), column - 1)->attnotnull ||
-			!authz_masking_is_clear(write->view.relid, column))
-			return NULL;
-		key = bms_add_member(key, position);
-	}
-	return key;
-}
-
-/* The primary key, or else a unique index. */
-static Bitmapset *
-find_key(const Write *write)
-{
-	Relation	table = table_open(write->view.relid, AccessShareLock);
-	Bitmapset  *key = NULL;
-	ListCell   *lc;
-
-	foreach(lc, RelationGetIndexList(table))
-	{
-		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_index index = (Form_pg_index) GETSTRUCT(tuple);
-
-		if (index->indisunique && index->indimmediate && index->indisvalid && (key == NULL || index->indisprimary) &&
-			heap_attisnull(tuple, Anum_pg_index_indpred, NULL) && heap_attisnull(tuple, Anum_pg_index_indexprs, NULL))
-		{
-			Bitmapset  *found = key_of_index(write, table, index);
-
-			key = found ? found : key;
-		}
-		ReleaseSysCache(tuple);
-	}
-	table_close(table, AccessShareLock);
-	return key;
-}
-
 static void
 require_key(Write *write, Relation view)
 {
 	MemoryContext outer = MemoryContextSwitchTo(write->context);
 
-	write->key = find_key(write);
-	MemoryContextSwitchTo(outer);
 	if (write->key == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("rows of view \"%s\" cannot be told apart to be written", RelationGetRelationName(view)),
-				 errdetail("It would need a primary key, or a unique index on columns that are NOT NULL, "
-						   "that the view has and this identity sees unmasked in every row.")));
+		write->key = authz_masked_view_require_key(&write->view, RelationGetRelationName(view));
+	MemoryContextSwitchTo(outer);
+}
+
+/* Does a plan, or a part of it that writes by itself, return rows that it wrote to the view? */
+static bool
+returns_from(const PlannedStmt *statement, Plan *plan, Oid viewid)
+{
+	ModifyTable *modify = (ModifyTable *) plan;
+
+	return plan && IsA(plan, ModifyTable) && modify->returningLists != NIL &&
+		rt_fetch(linitial_int(modify->resultRelations), statement->rtable)->relid == viewid;
+}
+
+/*
+ * What an INSERT names, and whether it has RETURNING.  Both decide what policies
+ * it needs, and a trigger is told neither.  COPY is no query: it gives all that
+ * is not NULL, and gets nothing back.
+ */
+static void
+look_at_statement(Write *write, Relation view)
+{
+	const PlannedStmt *statement = running ? running->plannedstmt : NULL;
+	ListCell   *lc;
+
+	if (statement == NULL)
+		return;
+	foreach(lc, statement->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+		int			column = -1;
+
+		if (rte->rtekind != RTE_RELATION || rte->relid != RelationGetRelid(view))
+			continue;
+		while ((column = bms_next_member(rte->insertedCols, column)) >= 0)
+			write->named = bms_add_member(write->named, column + FirstLowInvalidHeapAttributeNumber - 1);
+	}
+	write->has_returning = returns_from(statement, statement->planTree, RelationGetRelid(view));
+	foreach(lc, statement->subplans)
+		write->has_returning |= returns_from(statement, lfirst(lc), RelationGetRelid(view));
 }
 
 static Write *
@@ -490,11 +496,15 @@ begin_write(TriggerData *trigger, MemoryContext context)
 	write->context = context;
 	write->table = quote_qualified_identifier(get_namespace_name(get_rel_namespace(write->view.relid)),
 											  get_rel_name(write->view.relid));
+	write->command = GetCurrentCommandId(false);
+	look_at_statement(write, view);
 	write->names = palloc_array(char *, write->view.ncolumns);
+	write->collations = palloc_array(Oid, write->view.ncolumns);
 	write->params = makeParamList(2 * write->view.ncolumns);
 	for (int i = 0; i < write->view.ncolumns; i++)
 	{
 		write->names[i] = pstrdup(quote_identifier(get_attname(write->view.relid, write->view.columns[i], false)));
+		write->collations[i] = TupleDescAttr(descriptor, i)->attcollation;
 		write->params->params[i].ptype = TupleDescAttr(descriptor, i)->atttypid;
 		write->params->params[write->view.ncolumns + i].ptype = TupleDescAttr(descriptor, i)->atttypid;
 	}
@@ -514,17 +524,28 @@ bind_row(Write *write, Relation view, HeapTuple row, int first)
 	}
 }
 
-/* json has no equality of its own, and clients write it anew.  With escapes it may be no jsonb. */
+/* Can jsonb hold it for sure?  Escapes and exponents may be too much for it. */
+static bool
+is_plain_json(const char *text)
+{
+	for (const char *at = text; *at; at++)
+	{
+		if (*at == '\\' || ((*at == 'e' || *at == 'E') && at > text && isdigit((unsigned char) at[-1])))
+			return false;
+	}
+	return strlen(text) < MAX_COMPARED_JSON;
+}
+
+/* json has no equality of its own, and clients write it anew. */
 static bool
 is_equal_json(Datum old, Datum new)
 {
 	char	   *texts[] = {TextDatumGetCString(old), TextDatumGetCString(new)};
 
-	if (strstr(texts[0], "\\u") || strstr(texts[1], "\\u"))
-		return false;
-	return DatumGetBool(DirectFunctionCall2(jsonb_eq,
-											DirectFunctionCall1(jsonb_in, CStringGetDatum(texts[0])),
-											DirectFunctionCall1(jsonb_in, CStringGetDatum(texts[1]))));
+	return is_plain_json(texts[0]) && is_plain_json(texts[1]) &&
+		DatumGetBool(DirectFunctionCall2(jsonb_eq,
+										 DirectFunctionCall1(jsonb_in, CStringGetDatum(texts[0])),
+										 DirectFunctionCall1(jsonb_in, CStringGetDatum(texts[1]))));
 }
 
 /* Equal for its type, as a client may send a value back; text is what it is byte by byte. */
@@ -590,15 +611,30 @@ clear_columns(const Write *write, const Bitmapset *set)
 	return clear;
 }
 
-/* Columns of a new row: those given or with a default that NULL is to override. */
+/* Has the table values of its own for a column, whatever its default is? */
+static bool
+is_computed(const Write *write, int i)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(write->view.relid),
+										Int16GetDatum(write->view.columns[i]));
+	Form_pg_attribute attribute = (Form_pg_attribute) GETSTRUCT(tuple);
+	bool		result = attribute->attidentity || attribute->attgenerated;
+
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* Columns of a new row that the table is not to choose: those that are named, but for DEFAULT where only the table has one. */
 static Bitmapset *
-given_columns(Write *write, TupleDesc descriptor)
+given_columns(Write *write)
 {
 	Bitmapset  *given = NULL;
 
 	for (int i = 0; i < write->view.ncolumns; i++)
 	{
-		if (!write->params->params[write->view.ncolumns + i].isnull || TupleDescAttr(descriptor, i)->atthasdef)
+		bool		isnull = write->params->params[write->view.ncolumns + i].isnull;
+
+		if (write->named ? bms_is_member(i, write->named) && !(isnull && is_computed(write, i)) : !isnull)
 			given = bms_add_member(given, i);
 	}
 	return given;
@@ -616,23 +652,42 @@ refuse_column(const Write *write, int position, const char *detail)
 			 errhint("authz.identity() shows the identity; the table's policies for update and their columns decide.")));
 }
 
+static bool
+get_flag(const RowReceiver *receiver, int column)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(receiver->row, column, receiver->descriptor, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+static bool
+is_written_by_statement(const Write *write, const RowReceiver *receiver)
+{
+	bool		isnull;
+	TransactionId xmin = DatumGetTransactionId(heap_getattr(receiver->row, 2, receiver->descriptor, &isnull));
+	CommandId	cmin = DatumGetCommandId(heap_getattr(receiver->row, 3, receiver->descriptor, &isnull));
+
+	return TransactionIdIsCurrentTransactionId(xmin) && cmin >= write->command;
+}
+
 /*
  * No row was written.  Returns if there is none for this statement any more, or
- * none that may be written at all, as a statement on the table would not find it.
+ * none that may be written at all, as a statement on the table would not find
+ * it, or if a trigger of the table would not have it.
  */
 static void
 explain_nothing(Write *write, Relation view, Bitmapset *set)
 {
 	RowReceiver receiver = {0};
-	bool		isnull;
 	int			position = -1;
 
 	if (run(write, get_statement(write, view, CMD_SELECT, set), &receiver) == 0)
 		return;
-	if (!DatumGetBool(heap_getattr(receiver.row, 1, receiver.descriptor, &isnull)) || isnull)
+	if (!get_flag(&receiver, 1))
 	{
 		/* A row that the statement meets twice is written once, as on a table. */
-		if (DatumGetBool(heap_getattr(receiver.row, 2, receiver.descriptor, &isnull)))
+		if (is_written_by_statement(write, &receiver))
 			return;
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
@@ -640,11 +695,11 @@ explain_nothing(Write *write, Relation view, Bitmapset *set)
 						RelationGetRelationName(view)),
 				 errhint("Run the transaction again.")));
 	}
-	if (bms_is_empty(set) || !DatumGetBool(heap_getattr(receiver.row, 3, receiver.descriptor, &isnull)))
+	if (bms_is_empty(set) || !get_flag(&receiver, 4) || get_flag(&receiver, 5))
 		return;
-	for (int column = 4; (position = bms_next_member(set, position)) >= 0; column++)
+	for (int column = 6; (position = bms_next_member(set, position)) >= 0; column++)
 	{
-		if (!DatumGetBool(heap_getattr(receiver.row, column, receiver.descriptor, &isnull)))
+		if (!get_flag(&receiver, column))
 			refuse_column(write, position, "No policy permits this identity to set it in this row.");
 	}
 	refuse_column(write, bms_next_member(set, -1),
@@ -660,7 +715,7 @@ insert_row(Write *write, Relation view, HeapTuple row)
 	bool	   *nulls;
 
 	bind_row(write, view, row, write->view.ncolumns);
-	if (run(write, get_statement(write, view, CMD_INSERT, given_columns(write, descriptor)), &receiver) == 0)
+	if (run(write, get_statement(write, view, CMD_INSERT, given_columns(write)), &receiver) == 0)
 		return NULL;			/* a trigger of the table would not have it */
 	if (receiver.row)
 		return receiver.row;
@@ -680,8 +735,7 @@ update_row(Write *write, Relation view, HeapTuple old, HeapTuple new)
 
 	bind_row(write, view, old, 0);
 	bind_row(write, view, new, write->view.ncolumns);
-	if (write->key == NULL)
-		require_key(write, view);
+	require_key(write, view);
 
 	/* 1.50 for 1.5 is written where it may be; it is no reason to refuse the rest, and no change of a mask. */
 	changes = find_changes(write);
@@ -701,8 +755,7 @@ delete_row(Write *write, Relation view, HeapTuple old)
 	RowReceiver receiver = {0};
 
 	bind_row(write, view, old, 0);
-	if (write->key == NULL)
-		require_key(write, view);
+	require_key(write, view);
 	if (run(write, get_statement(write, view, CMD_DELETE, NULL), &receiver) > 0)
 		return old;
 	explain_nothing(write, view, NULL);
@@ -726,4 +779,31 @@ authz_write_masked_view(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 		return PointerGetDatum(update_row(write, view, trigger->tg_trigtuple, trigger->tg_newtuple));
 	return PointerGetDatum(delete_row(write, view, trigger->tg_trigtuple));
+}
+
+static void
+write_executor_run(QueryDesc *query, ScanDirection direction, uint64 count, bool execute_once)
+{
+	QueryDesc  *outer = running;
+
+	running = query;
+	PG_TRY();
+	{
+		if (prev_executor_run)
+			prev_executor_run(query, direction, count, execute_once);
+		else
+			standard_ExecutorRun(query, direction, count, execute_once);
+	}
+	PG_FINALLY();
+	{
+		running = outer;
+	}
+	PG_END_TRY();
+}
+
+void
+authz_write_init(void)
+{
+	prev_executor_run = ExecutorRun_hook;
+	ExecutorRun_hook = write_executor_run;
 }

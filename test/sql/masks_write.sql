@@ -1,0 +1,550 @@
+-- INSERT, UPDATE, DELETE and COPY through masked views: what changed is written,
+-- what came back as it was shown is not, and policies decide by what changed.
+
+\set SHOW_CONTEXT never
+SET client_min_messages = notice;
+CREATE ROLE regress_authz_owner;
+CREATE ROLE regress_authz_user;
+CREATE SCHEMA masks_write AUTHORIZATION regress_authz_owner;
+GRANT USAGE ON SCHEMA masks_write TO regress_authz_user;
+GRANT authz_admin TO regress_authz_owner;
+GRANT EXECUTE ON FUNCTION authz.assume TO regress_authz_user;
+SELECT authz.create_role(r) FROM unnest('{support,hr}'::text[]) r;
+SET search_path = masks_write;
+CREATE PROCEDURE act_as(subject text, roles text[], attributes jsonb DEFAULT '{}') LANGUAGE sql
+BEGIN ATOMIC
+	SELECT authz.assume(subject, roles, attributes);
+END;
+-- A table that anybody may write; masks as {"column": "mask"}; its view is <table>_view.
+CREATE PROCEDURE open_table(name text, masks jsonb DEFAULT '{}') LANGUAGE plpgsql AS $$
+DECLARE
+	m record;
+BEGIN
+	PERFORM authz.protect(name::regclass);
+	PERFORM authz.create_policy('all', name::regclass, '{select,insert,update,delete}');
+	FOR m IN SELECT * FROM jsonb_each_text(masks) LOOP
+		PERFORM authz.create_mask(name::regclass, m.key, m.value);
+	END LOOP;
+	PERFORM authz.create_masked_view(name::regclass, name || '_view');
+	EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO regress_authz_user', name || '_view');
+END
+$$;
+\set owner 'SET ROLE regress_authz_owner;'
+\set user 'SET ROLE regress_authz_user; CALL act_as(''alice'', ''{support}'');'
+\set hr 'SET ROLE regress_authz_user; CALL act_as(''hilda'', ''{hr}'');'
+
+:owner
+CREATE TABLE staff (id int PRIMARY KEY, tenant int DEFAULT 1, name text, salary numeric(8,2), email text);
+INSERT INTO staff VALUES (1, 1, 'ann', 1000, 'ann@example.com'), (2, 1, 'bob', 2000, 'bob@example.com'),
+	(3, 2, 'cy', 3000, NULL), (4, 1, 'di', NULL, 'di@example.com');
+SELECT authz.protect('staff');
+SELECT authz.create_policy('read', 'staff', '{select}');
+SELECT authz.create_policy('name', 'staff', '{update}', 'tenant = 1', '{support}', columns => '{name,tenant}');
+SELECT authz.create_policy('hr', 'staff', '{insert,update,delete}', roles => '{hr}');
+SELECT authz.create_policy('fixed', 'staff', '{update}', 'id = 2', '{hr}', columns => '{salary}', effect => 'forbid');
+SELECT authz.create_policy('big', 'staff', '{update,insert}', 'salary >= 9000', '{hr}', effect => 'forbid');
+SELECT authz.create_mask('staff', 'salary', 'clear', '{hr}', 'id < 100', 1);
+SELECT authz.create_mask('staff', 'salary', 'round(10000)');
+SELECT authz.create_mask('staff', 'email', 'email');
+SELECT authz.create_masked_view('staff', 'staff_view');
+GRANT ALL ON staff_view TO regress_authz_user;
+\set QUIET off
+
+--
+-- Who may set which columns of which rows
+--
+:user
+BEGIN;
+UPDATE staff_view SET name = upper(name) RETURNING *;
+-- All columns come back as they were shown; a number at another scale is the same number.
+UPDATE staff_view SET id = 1, tenant = 1, name = 'Ann', salary = 0.000, email = 'a***@e***.com' WHERE id = 1 RETURNING *;
+UPDATE staff_view SET (id, tenant, name, salary, email) = (id, tenant, name || '!', salary, email) WHERE id = 1;
+UPDATE staff_view SET (name, salary) = (SELECT 'q' || id, salary) RETURNING id, name, salary;
+RESET ROLE;
+SELECT * FROM staff ORDER BY id;
+ROLLBACK;
+:user
+UPDATE staff_view SET salary = 1 WHERE id = 1;
+UPDATE staff_view SET salary = NULL WHERE id = 1;
+UPDATE staff_view SET salary = 1 WHERE id = 4;
+UPDATE staff_view SET name = 'x', email = 'other' WHERE id = 1;
+UPDATE staff_view SET email = 'A***@example.com' WHERE id = 1;
+-- Rows that no policy lets this identity update, with whatever columns
+UPDATE staff_view SET name = 'x' WHERE id = 3;
+UPDATE staff_view SET salary = 1 WHERE id = 3;
+DELETE FROM staff_view;
+INSERT INTO staff_view (id) VALUES (9);
+-- The new row
+UPDATE staff_view SET tenant = 2 WHERE id = 1;
+-- Found by the mask, never by the value
+UPDATE staff_view SET name = 'found' WHERE salary = 1000 OR email = 'ann@example.com';
+:hr
+BEGIN;
+UPDATE staff_view SET salary = salary + 0.5, name = 'x' WHERE id IN (1, 3) RETURNING *;
+UPDATE staff_view SET email = 'new@example.org' WHERE id = 1 RETURNING email;
+INSERT INTO staff_view VALUES (100, DEFAULT, 'max', 5000, 'max@example.com'), (101, NULL, 'eve', 1, NULL) RETURNING *, salary IS NULL AS none, length(email);
+UPDATE staff_view SET salary = 1 WHERE id = 100 RETURNING *;
+DELETE FROM staff_view WHERE id >= 100 RETURNING id, upper(email), salary;
+ROLLBACK;
+UPDATE staff_view SET salary = 1 WHERE id = 2;
+UPDATE staff_view SET salary = 2000.0, name = 'same salary' WHERE id = 2 RETURNING *;
+UPDATE staff_view SET salary = 9000 WHERE id = 1;
+INSERT INTO staff_view VALUES (9, 1, 'rich', 9000);
+-- Nobody
+RESET authz.token;
+UPDATE staff_view SET name = 'x';
+DELETE FROM staff_view;
+INSERT INTO staff_view VALUES (9);
+
+--
+-- `columns` of policies for insert, and identities that may not read
+--
+:owner
+CREATE TABLE box (id int GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, body text, sender text);
+SELECT authz.protect('box');
+SELECT authz.create_policy('in', 'box', '{insert}', columns => '{body}');
+SELECT authz.create_masked_view('box', 'box_view');
+GRANT ALL ON box_view TO regress_authz_user;
+:user
+INSERT INTO box_view (body) VALUES ('a');
+INSERT INTO box_view (body) VALUES ('b') RETURNING *, body IS NULL AS unknown;
+INSERT INTO box_view (body, sender) VALUES ('c', 'x');
+SELECT count(*) FROM box_view;
+:owner
+SELECT authz.alter_policy('in', 'box', columns => '{}');
+SELECT authz.create_policy('no', 'box', '{insert}', columns => '{sender}', effect => 'forbid');
+:user
+INSERT INTO box_view (body) VALUES ('c');
+INSERT INTO box_view (body, sender) VALUES ('d', 'x');
+RESET ROLE;
+SELECT * FROM box ORDER BY id;
+
+--
+-- Shapes of statements
+--
+:owner
+CREATE TABLE item (id int PRIMARY KEY, a text, s text);
+INSERT INTO item SELECT i, 'a', 's' || i FROM generate_series(1, 4) i;
+CREATE TABLE plain (id int PRIMARY KEY, a text, s text);
+GRANT ALL ON plain TO regress_authz_user;
+CALL open_table('item', '{"s": "null"}');
+:user
+BEGIN;
+INSERT INTO item_view SELECT id + 10, a, s FROM item_view RETURNING *;
+UPDATE item_view v SET a = w.a || w.id FROM item_view w WHERE w.id = v.id + 10 RETURNING v.*, w.id;
+DELETE FROM item_view v USING item_view w WHERE w.id = v.id + 10 AND v.id > 1 RETURNING v.id, w.id;
+WITH u AS (UPDATE item_view SET a = 'cte' WHERE id = 11 RETURNING *),
+	d AS (DELETE FROM item_view WHERE id = 12 RETURNING id),
+	i AS (INSERT INTO item_view SELECT 22, a, s FROM u RETURNING *)
+SELECT 'u', id, a, s FROM u UNION ALL SELECT 'i', id, a, s FROM i UNION ALL SELECT 'd', id, NULL, NULL FROM d;
+UPDATE item_view SET id = id + 100 WHERE id IN (13, 14) RETURNING id;
+INSERT INTO item_view DEFAULT VALUES;
+ROLLBACK;
+-- A row that the statement meets twice is written once, in a subtransaction too.
+BEGIN;
+UPDATE item_view v SET a = 'once' || x FROM (VALUES (1), (2)) x(x) WHERE id = 1;
+DELETE FROM item_view v USING (VALUES (1), (2)) x(x) WHERE id = 1;
+SAVEPOINT s;
+UPDATE item_view v SET a = 'once' || x FROM (VALUES (1), (2)) x(x) WHERE id = 2;
+ROLLBACK;
+BEGIN;
+SAVEPOINT s;
+DELETE FROM item_view v USING (VALUES (1), (2)) x(x) WHERE id = 2;
+UPDATE item_view SET a = 'undone' WHERE id = 3;
+ROLLBACK TO s;
+UPDATE item_view SET a = 'kept' WHERE id = 3;
+UPDATE item_view SET id = 1 WHERE id = 3;
+ROLLBACK TO s;
+UPDATE item_view SET a = 'kept' WHERE id = 3 RETURNING *;
+COMMIT;
+DO $$
+DECLARE
+	n int;
+	r record;
+BEGIN
+	UPDATE item_view SET a = 'b' WHERE id < 3;
+	GET DIAGNOSTICS n = ROW_COUNT;
+	RAISE NOTICE 'updated %', n;
+	FOR r IN SELECT * FROM item_view ORDER BY id LOOP
+		UPDATE item_view SET id = r.id, a = r.a || r.id, s = r.s WHERE id = r.id RETURNING * INTO STRICT r;
+		RAISE NOTICE '%', r;
+	END LOOP;
+	BEGIN
+		INSERT INTO item_view VALUES (5, 'n', 'x');
+		INSERT INTO item_view VALUES (1, 'n', 'x');
+	EXCEPTION WHEN unique_violation THEN
+		RAISE NOTICE '%', SQLERRM;
+	END;
+	DELETE FROM item_view WHERE id > 4;
+	RAISE NOTICE 'found: %', FOUND;
+END
+$$;
+PREPARE setting(text, int) AS UPDATE item_view SET a = $1 WHERE id = $2 RETURNING *;
+EXECUTE setting('p', 1);
+RESET authz.token;
+EXECUTE setting('q', 1);
+:user
+EXECUTE setting('r', 1);
+DEALLOCATE setting;
+BEGIN READ ONLY;
+UPDATE item_view SET a = 'x';
+ROLLBACK;
+RESET ROLE;
+SELECT * FROM item ORDER BY id;
+:user
+-- As for every view with INSTEAD OF triggers
+INSERT INTO item_view VALUES (1, 'x') ON CONFLICT (id) DO NOTHING;
+INSERT INTO item_view VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET a = 'x';
+INSERT INTO item_view VALUES (1, 'x') ON CONFLICT DO NOTHING;
+MERGE INTO item_view v USING plain p ON p.id = v.id WHEN MATCHED THEN DELETE;
+MERGE INTO plain p USING item_view v ON p.id = v.id WHEN NOT MATCHED THEN INSERT VALUES (v.id, v.a, v.s);
+SELECT count(*), count(s) FROM plain;
+TRUNCATE item_view;
+BEGIN;
+DECLARE c CURSOR FOR SELECT * FROM item_view FOR UPDATE;
+FETCH c;
+UPDATE item_view SET a = 'x' WHERE CURRENT OF c;
+ROLLBACK;
+COPY item_view FROM stdin;
+20	x	y
+\.
+COPY item_view (id, a) FROM stdin;
+21	x
+1	x
+\.
+COPY item_view TO stdout;
+COPY (SELECT * FROM item_view WHERE id > 4) TO stdout;
+DELETE FROM item_view WHERE id = 20;
+
+--
+-- Types: what is the same value when it comes back
+--
+:owner
+CREATE TYPE pair AS (x int, y numeric);
+CREATE DOMAIN positive AS int CHECK (value > 0);
+CREATE DOMAIN given AS text NOT NULL;
+CREATE DOMAIN standard AS text DEFAULT 'standard';
+CREATE DOMAIN collated AS text COLLATE "C";
+CREATE TABLE kind (id int PRIMARY KEY, n numeric, n2 numeric(6,2), c char(5), vc varchar(4), na numeric[], ta text[],
+	jb jsonb, js json, x xml, p point, d positive, g given, iv interval, f float8, pr pair);
+INSERT INTO kind VALUES (1, 1.00, 1, 'ab', 'abcd', '{1.0}', '{a,b}', '{"a": 1}', '{"a": 1}', '<a/>', '(1,2)', 5, 'g', '1 day', 'NaN', '(1,1.0)');
+CALL open_table('kind');
+-- What decides here is whether it is written: only `n` of these may be.
+SELECT authz.alter_policy('all', 'kind', '{select,insert,delete}');
+SELECT authz.create_policy('n', 'kind', '{update}', columns => '{n}');
+SELECT authz.create_mask('kind', a.attname, 'clear', condition => 'id < 100') FROM pg_attribute a
+	WHERE a.attrelid = 'kind'::regclass AND a.attnum > 1;
+:user
+BEGIN;
+UPDATE kind_view SET n = 7, n2 = 1.0, c = 'ab', na = '{1.00}', jb = '{"a": 1.0}', js = '{"a": 1}', pr = '(1,1.00)', f = 'NaN',
+	p = '(1,2)', x = '<a/>', vc = 'abcd', ta = '{a,b}' RETURNING id, n;
+ROLLBACK;
+UPDATE kind_view SET vc = 'abcd ', n = 8;
+UPDATE kind_view SET js = '{"a":1}' RETURNING js;
+UPDATE kind_view SET js = '{"a": 2}', n = 8;
+UPDATE kind_view SET x = '<a></a>', n = 8;
+UPDATE kind_view SET p = '(1,3)', n = 8;
+UPDATE kind_view SET ta = '{a,B}', n = 8;
+:owner
+SELECT authz.drop_policy('n', 'kind');
+SELECT authz.alter_policy('all', 'kind', '{select,insert,update,delete}');
+:user
+UPDATE kind_view SET js = '[1]', x = '<b/>', p = '(3,4)', jb = 'null', na[2] = 5, pr.x = 7, vc = 'wx    ', c = 'cd' RETURNING js, x, p, jb, na, pr, vc || '|' AS vc, c;
+UPDATE kind_view SET n = NULL, js = NULL, pr = NULL, iv = NULL RETURNING n, js, pr, iv;
+UPDATE kind_view SET vc = 'too long';
+UPDATE kind_view SET c = 'too long';
+UPDATE kind_view SET n2 = 99999;
+UPDATE kind_view SET d = -1;
+UPDATE kind_view SET g = NULL;
+INSERT INTO kind_view (id) VALUES (2);
+INSERT INTO kind_view (id, g, d) VALUES (2, 'g', 0);
+INSERT INTO kind_view (id, g) VALUES (200, 'g') RETURNING id, g;
+-- A domain with one collation in a column with another
+:owner
+CREATE TABLE letters (id int PRIMARY KEY, a collated COLLATE "POSIX", b text COLLATE "C");
+INSERT INTO letters VALUES (1, 'a', 'b');
+CALL open_table('letters', '{"b": "partial(0, 0)"}');
+:user
+UPDATE letters_view SET a = 'c' RETURNING *;
+UPDATE letters_view SET b = 'c' RETURNING *;
+
+--
+-- Defaults, identity and generated columns; constraints that tell no value
+--
+:owner
+CREATE SEQUENCE numbers START 10;
+CREATE TABLE made (id int DEFAULT nextval('numbers') PRIMARY KEY, a text DEFAULT 'A', b standard, i int GENERATED ALWAYS AS IDENTITY,
+	j int GENERATED BY DEFAULT AS IDENTITY, g text GENERATED ALWAYS AS (a || '!') STORED, u text UNIQUE, nn int NOT NULL DEFAULT 0, CHECK (u <> 'secret'));
+CALL open_table('made', '{"u": "null"}');
+:user
+INSERT INTO made_view (u) VALUES ('hidden');
+INSERT INTO made_view (id, u) VALUES (1, 'hidden') RETURNING *;
+RESET ROLE;
+GRANT USAGE ON SEQUENCE numbers TO regress_authz_user;
+:user
+INSERT INTO made_view (id, a, b) VALUES (2, NULL, NULL) RETURNING id, a, b, i, j, g;
+INSERT INTO made_view VALUES (3, DEFAULT, DEFAULT, DEFAULT, 30, DEFAULT, DEFAULT, DEFAULT) RETURNING *;
+INSERT INTO made_view (a) VALUES ('next') RETURNING id;
+INSERT INTO made_view (id, i) VALUES (4, 4);
+INSERT INTO made_view (id, g) VALUES (4, 'x');
+UPDATE made_view SET i = 5 WHERE id = 1;
+UPDATE made_view SET g = 'x' WHERE id = 1;
+UPDATE made_view SET a = 'B' WHERE id = 1 RETURNING a, g;
+UPDATE made_view SET a = DEFAULT, id = id, i = i, g = g WHERE id = 1 RETURNING a, g;
+UPDATE made_view SET u = 'hidden' WHERE id = 3;
+INSERT INTO made_view (id, u) VALUES (4, 'hidden');
+UPDATE made_view SET u = 'secret' WHERE id = 1;
+UPDATE made_view SET nn = NULL WHERE id = 1;
+INSERT INTO made_view (id, nn) VALUES (4, NULL);
+UPDATE made_view SET id = 2 WHERE id = 1;
+
+--
+-- Triggers, rules and foreign keys of the table
+--
+:owner
+CREATE TABLE fired (id int PRIMARY KEY, a text, s text);
+INSERT INTO fired VALUES (1, 'a', 'secret'), (2, 'b', 'secret');
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE NOTICE '% % as % for %', TG_WHEN, TG_OP, current_user, authz.subject();
+	IF TG_OP = 'DELETE' THEN
+		RETURN OLD;
+	END IF;
+	NEW.a := NEW.a || '+';
+	RETURN CASE WHEN NEW.a <> 'skip+' THEN NEW END;
+END
+$$;
+CREATE TRIGGER first BEFORE INSERT OR UPDATE OR DELETE ON fired FOR EACH ROW EXECUTE FUNCTION tell();
+CREATE TRIGGER last AFTER INSERT OR UPDATE OR DELETE ON fired FOR EACH ROW EXECUTE FUNCTION tell();
+CALL open_table('fired', '{"s": "partial(1, 0)"}');
+:user
+UPDATE fired_view SET a = 'c' WHERE id = 1 RETURNING *;
+INSERT INTO fired_view VALUES (3, 'd', 'secret') RETURNING *;
+DELETE FROM fired_view WHERE id = 3 RETURNING *;
+UPDATE fired_view SET a = a;
+-- What a trigger would not have is no row, and no error.
+INSERT INTO fired_view VALUES (4, 'skip') RETURNING *;
+UPDATE fired_view SET a = 'skip' RETURNING *;
+
+-- Rows of one statement that writing others of its rows changes
+:owner
+CREATE TABLE tree (id int PRIMARY KEY, parent int REFERENCES tree ON UPDATE CASCADE ON DELETE SET NULL, s text);
+INSERT INTO tree VALUES (1, NULL, 'x'), (2, 1, 'y'), (3, 2, 'z');
+CALL open_table('tree', '{"s": "null"}');
+:user
+BEGIN;
+UPDATE tree_view SET id = id + 100;
+SELECT * FROM tree_view ORDER BY id;
+ROLLBACK;
+BEGIN;
+DELETE FROM tree_view;
+SELECT count(*) FROM tree_view;
+ROLLBACK;
+UPDATE tree_view SET parent = 9 WHERE id = 3;
+:owner
+CREATE TABLE total (id int PRIMARY KEY, a int, n int);
+INSERT INTO total VALUES (1, 1, 0), (2, 2, 0);
+CREATE FUNCTION count_others() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+	UPDATE masks_write.total SET n = n + 1 WHERE id <> NEW.id;
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER others AFTER UPDATE OF a ON total FOR EACH ROW EXECUTE FUNCTION count_others();
+CALL open_table('total');
+:user
+UPDATE total_view SET a = a + 10;
+SELECT * FROM total_view ORDER BY id;
+
+:owner
+CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES tree DEFERRABLE INITIALLY DEFERRED, s text);
+CALL open_table('child', '{"s": "null"}');
+:user
+BEGIN;
+INSERT INTO child_view VALUES (1, 50, 'x') RETURNING *;
+INSERT INTO tree_view VALUES (50);
+COMMIT;
+BEGIN;
+UPDATE child_view SET parent = 51 WHERE id = 1;
+COMMIT;
+BEGIN;
+DELETE FROM tree_view WHERE id = 50;
+SET CONSTRAINTS ALL IMMEDIATE;
+ROLLBACK;
+
+--
+-- Keys
+--
+:owner
+CREATE TABLE nokey (a int, s text);
+INSERT INTO nokey VALUES (1, 's');
+CREATE TABLE unusable (a int NOT NULL, b int UNIQUE, c int NOT NULL UNIQUE DEFERRABLE, s text);
+CREATE UNIQUE INDEX ON unusable (a) WHERE a > 0;
+CREATE UNIQUE INDEX ON unusable ((a + 1));
+INSERT INTO unusable VALUES (1, 1, 1, 's');
+CREATE TABLE composite (a int NOT NULL, "B" text NOT NULL, t text, s text);
+CREATE UNIQUE INDEX ON composite ("B", a) INCLUDE (s);
+INSERT INTO composite VALUES (1, 'b', 't', 's'), (2, 'b', 't', 's');
+CREATE TABLE other (a int PRIMARY KEY, b int NOT NULL UNIQUE, s text);
+INSERT INTO other VALUES (11, 1, 's'), (12, 2, 's');
+CALL open_table('nokey');
+CALL open_table('unusable');
+CALL open_table('composite', '{"s": "null"}');
+CALL open_table('other', '{"a": "round(10)"}');
+SELECT authz.create_masked_view('other', 'other_some', '{a,s}');
+GRANT ALL ON other_some TO regress_authz_user;
+:user
+UPDATE nokey_view SET s = 'x';
+DELETE FROM nokey_view;
+INSERT INTO nokey_view VALUES (2, 't') RETURNING *;
+UPDATE unusable_view SET s = 'x';
+UPDATE composite_view SET t = 'u' WHERE a = 1 RETURNING *;
+UPDATE composite_view SET a = 5, "B" = 'c' WHERE a = 1 RETURNING *;
+DELETE FROM composite_view WHERE "B" = 'b' RETURNING *;
+-- The primary key is masked, another is not.
+UPDATE other_view SET s = 'x' WHERE b = 1 RETURNING *;
+UPDATE other_view SET b = 3 WHERE b = 2 RETURNING *;
+DELETE FROM other_some;
+UPDATE other_some SET s = 'x';
+INSERT INTO other_some VALUES (20, 's');
+:owner
+SELECT authz.create_mask('other', 'b', 'clear', condition => 'a = 11');
+:user
+UPDATE other_view SET s = 'y' WHERE b = 1;
+:owner
+SELECT authz.create_mask('other', 'b', 'clear', '{support}', priority => 1);
+:user
+UPDATE other_view SET s = 'y' WHERE b = 1 RETURNING *;
+RESET ROLE;
+SELECT * FROM other ORDER BY a;
+-- A column that has the name by which the row is called
+:owner
+SELECT authz.alter_policy('all', 'composite', '{select}');
+SELECT authz.create_policy('t', 'composite', '{update}', columns => '{t}');
+:user
+UPDATE composite_view SET t = 'v' RETURNING *;
+UPDATE composite_view SET s = 'v';
+
+--
+-- Partitions and children; a dropped column
+--
+:owner
+CREATE TABLE part (k int, gone int, id int, a text, s text, PRIMARY KEY (k, id)) PARTITION BY LIST (k);
+CREATE TABLE part1 PARTITION OF part FOR VALUES IN (1);
+ALTER TABLE part DROP COLUMN gone;
+CREATE TABLE part2 (s text, junk int, a text, id int NOT NULL, k int NOT NULL);
+ALTER TABLE part2 DROP COLUMN junk;
+ALTER TABLE part ATTACH PARTITION part2 FOR VALUES IN (2);
+INSERT INTO part VALUES (1, 1, 'a', 'secret'), (1, 2, 'b', 'secret'), (2, 1, 'c', 'secret');
+CALL open_table('part', '{"s": "partial(1, 0)"}');
+:user
+BEGIN;
+UPDATE part_view SET k = 2, a = 'moved' WHERE (k, id) = (1, 2) RETURNING *;
+UPDATE part_view SET s = 'other' WHERE k = 2 RETURNING *;
+DELETE FROM part_view WHERE k = 2 RETURNING *;
+INSERT INTO part_view VALUES (2, 9, 'n', 'secret') RETURNING *;
+ROLLBACK;
+UPDATE part_view SET k = 2 WHERE id = 1;
+UPDATE part_view SET k = 3 WHERE id = 1;
+INSERT INTO part_view VALUES (7, 9, 'n', 'secret');
+:owner
+CREATE TABLE parent (id int PRIMARY KEY, a text, s text);
+CREATE TABLE heir (more int) INHERITS (parent);
+INSERT INTO parent VALUES (1, 'same', 's'), (2, 'x', 's');
+INSERT INTO heir VALUES (1, 'same', 's', 0), (2, 'y', 's', 0), (3, 'z', 's', 0);
+CALL open_table('parent', '{"s": "null"}');
+:user
+UPDATE parent_view SET a = 'new' WHERE id = 1;
+DELETE FROM parent_view WHERE id = 1;
+UPDATE parent_view SET a = a || '!' WHERE id > 1 RETURNING *;
+DELETE FROM parent_view WHERE id > 1 RETURNING *;
+
+--
+-- Privileges on the view; what others make of it
+--
+:owner
+CREATE TABLE priv (id int PRIMARY KEY, a text, b text, s int);
+INSERT INTO priv VALUES (1, 'a', 'b', 111);
+CALL open_table('priv', '{"s": "null"}');
+REVOKE ALL ON priv_view FROM regress_authz_user;
+GRANT SELECT (id, a, s), INSERT (id, a), UPDATE (a) ON priv_view TO regress_authz_user;
+:user
+UPDATE priv_view SET a = 'x' WHERE id = 1 RETURNING id, a, s;
+UPDATE priv_view SET b = 'x' WHERE id = 1;
+UPDATE priv_view SET a = 'x' WHERE b = 'b';
+UPDATE priv_view SET a = 'x' RETURNING *;
+INSERT INTO priv_view (id, a) VALUES (2, 'y');
+INSERT INTO priv_view (id, b) VALUES (3, 'y');
+DELETE FROM priv_view;
+COPY priv_view (id, a) FROM stdin;
+3	z
+\.
+COPY priv_view FROM stdin;
+SELECT id, a, s FROM priv_view ORDER BY id;
+SELECT * FROM priv;
+UPDATE priv SET a = 'x';
+RESET ROLE;
+GRANT CREATE ON SCHEMA masks_write TO regress_authz_user;
+SET SESSION AUTHORIZATION regress_authz_user;
+CALL act_as('alice', '{support}');
+SET ROLE authz_view;
+SELECT authz.write_masked_view();
+SELECT authz.make_masked_view('priv', 'masks_write'::regnamespace, 'mine', NULL);
+CREATE TABLE own (id int PRIMARY KEY, s int);
+CREATE TRIGGER write BEFORE INSERT ON own FOR EACH ROW EXECUTE FUNCTION authz.write_masked_view();
+CREATE VIEW fake AS SELECT authz.masked(t.id, 'id', t.tableoid) AS id, authz.masked(t.s, 's', t.tableoid) AS s FROM priv AS t;
+CREATE TRIGGER authz_write INSTEAD OF UPDATE ON fake FOR EACH ROW EXECUTE FUNCTION authz.write_masked_view();
+SELECT * FROM fake;
+UPDATE fake SET s = 1;
+ALTER VIEW fake OWNER TO authz_view;
+CREATE OR REPLACE VIEW priv_view AS SELECT * FROM own;
+ALTER VIEW priv_view OWNER TO regress_authz_user;
+DROP VIEW priv_view;
+CREATE VIEW ours AS SELECT id, a, s FROM item_view WHERE id < 10;
+UPDATE ours SET a = 'ours' WHERE id = 1 RETURNING *;
+INSERT INTO ours VALUES (8, 'ours', 'x') RETURNING *;
+DELETE FROM ours WHERE id = 8 RETURNING *;
+RESET SESSION AUTHORIZATION;
+-- Where a superuser put it
+CREATE TRIGGER authz_write INSTEAD OF UPDATE ON fake FOR EACH ROW EXECUTE FUNCTION authz.write_masked_view();
+CREATE TRIGGER write BEFORE INSERT ON own FOR EACH ROW EXECUTE FUNCTION authz.write_masked_view();
+GRANT SELECT, UPDATE ON priv TO regress_authz_user;
+:user
+UPDATE fake SET s = 1;
+INSERT INTO own VALUES (1, 1);
+
+--
+-- Rules of the table
+--
+:owner
+CREATE TABLE ruled (id int PRIMARY KEY, a text);
+INSERT INTO ruled VALUES (1, 'a'), (2, 'b');
+CREATE TABLE log (what text);
+CREATE RULE on_update AS ON UPDATE TO ruled DO ALSO INSERT INTO log VALUES ('update');
+CREATE RULE on_delete AS ON DELETE TO ruled DO ALSO INSERT INTO log VALUES ('delete');
+CREATE RULE on_insert AS ON INSERT TO ruled DO ALSO INSERT INTO log VALUES ('insert');
+CALL open_table('ruled');
+:user
+UPDATE ruled_view SET a = 'x' WHERE id = 1;
+DELETE FROM ruled_view WHERE id = 2;
+INSERT INTO ruled_view VALUES (3, 'c');
+RESET ROLE;
+SELECT * FROM ruled ORDER BY id;
+SELECT * FROM log ORDER BY what;
+:owner
+CREATE TABLE still (id int PRIMARY KEY, a text);
+INSERT INTO still VALUES (1, 'a');
+CREATE RULE no_delete AS ON DELETE TO still DO INSTEAD NOTHING;
+CALL open_table('still');
+:user
+DELETE FROM still_view;
+SELECT * FROM still_view;
+
+\set QUIET on
+RESET ROLE;
+RESET authz.token;
+SET client_min_messages = warning;
+DROP SCHEMA masks_write CASCADE;
+SELECT authz.drop_role(r) FROM unnest('{support,hr}'::text[]) r;
+REVOKE EXECUTE ON FUNCTION authz.assume FROM regress_authz_user;
+DROP ROLE regress_authz_owner, regress_authz_user;

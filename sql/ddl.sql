@@ -18,24 +18,30 @@ BEGIN
 					SELECT FROM pg_attribute a WHERE a.attrelid = policy.relation AND a.attname = c AND a.attnum > 0)) THEN
 				RAISE EXCEPTION 'a column it limits does not exist any more';
 			END IF;
-		EXCEPTION WHEN OTHERS THEN
-			GET STACKED DIAGNOSTICS reason = MESSAGE_TEXT;
-			RAISE EXCEPTION 'policy "%" on table % depends on what would change', policy.name, policy.relation
-				USING ERRCODE = 'dependent_objects_still_exist',
-					DETAIL = format('Its condition would fail: %s.', reason),
-					HINT = 'Change or drop the policy first, in the same transaction if need be.';
+		EXCEPTION
+			WHEN deadlock_detected OR lock_not_available OR serialization_failure THEN
+				RAISE;
+			WHEN OTHERS THEN
+				GET STACKED DIAGNOSTICS reason = MESSAGE_TEXT;
+				RAISE EXCEPTION 'policy "%" on table % depends on what would change', policy.name, policy.relation
+					USING ERRCODE = 'dependent_objects_still_exist',
+						DETAIL = format('Its condition would fail: %s.', reason),
+						HINT = 'Change or drop the policy first, in the same transaction if need be.';
 		END;
 	END LOOP;
 	FOR mask IN SELECT * FROM authz.mask m WHERE m.depends_on && touched ORDER BY m.relation, m.column_name, m.priority LOOP
 		BEGIN
 			PERFORM authz.check_condition(mask.relation, mask.condition);
 			PERFORM authz.check_mask(mask.relation, mask.column_name, mask.mask);
-		EXCEPTION WHEN OTHERS THEN
-			GET STACKED DIAGNOSTICS reason = MESSAGE_TEXT;
-			RAISE EXCEPTION 'mask % of column "%" on table % depends on what would change', mask.priority, mask.column_name, mask.relation
-				USING ERRCODE = 'dependent_objects_still_exist',
-					DETAIL = format('It would fail: %s.', reason),
-					HINT = 'Change or drop the mask first, in the same transaction if need be.';
+		EXCEPTION
+			WHEN deadlock_detected OR lock_not_available OR serialization_failure THEN
+				RAISE;
+			WHEN OTHERS THEN
+				GET STACKED DIAGNOSTICS reason = MESSAGE_TEXT;
+				RAISE EXCEPTION 'mask % of column "%" on table % depends on what would change', mask.priority, mask.column_name, mask.relation
+					USING ERRCODE = 'dependent_objects_still_exist',
+						DETAIL = format('It would fail: %s.', reason),
+						HINT = 'Change or drop the mask first, in the same transaction if need be.';
 		END;
 	END LOOP;
 END
@@ -105,6 +111,10 @@ CREATE FUNCTION authz.is_protected(relation oid) RETURNS boolean
 LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_is_protected';
 COMMENT ON FUNCTION authz.is_protected(oid) IS 'is the table protected by now, whatever the transaction''s snapshot sees';
 
+CREATE FUNCTION authz.may_break(command pg_ddl_command) RETURNS boolean
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_may_break';
+COMMENT ON FUNCTION authz.may_break(pg_ddl_command) IS 'can the command break a condition or mask? constraints and row security do not';
+
 CREATE FUNCTION authz.after_ddl() RETURNS event_trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -121,7 +131,7 @@ BEGIN
 		RAISE EXCEPTION 'could not see the protection of a table' USING ERRCODE = 'serialization_failure',
 			DETAIL = 'The table was protected after this transaction began.', HINT = 'Run the transaction again.';
 	END IF;
-	PERFORM authz.check_policies(touched);
+	PERFORM authz.check_policies((SELECT array_agg(DISTINCT c.objid) FROM pg_event_trigger_ddl_commands() c WHERE authz.may_break(c.command)));
 	IF TG_TAG LIKE '%TABLE%' OR TG_TAG LIKE '%TRIGGER' OR TG_TAG LIKE '%POLICY' OR TG_TAG LIKE '%SCHEMA' OR TG_TAG LIKE 'SELECT%' THEN
 		PERFORM authz.extend_protection(touched);
 		-- Only these: deparsing a policy locks its table, and two commands would wait for each other.
@@ -157,7 +167,7 @@ END
 $$;
 COMMENT ON FUNCTION authz.after_drop() IS 'event trigger: forgets dropped tables, refuses to drop what a policy needs';
 
-REVOKE ALL ON FUNCTION authz.is_protected(oid), authz.check_policies(oid[]), authz.check_protection(oid[]), authz.extend_protection(oid[]),
+REVOKE ALL ON FUNCTION authz.may_break(pg_ddl_command), authz.is_protected(oid), authz.check_policies(oid[]), authz.check_protection(oid[]), authz.extend_protection(oid[]),
 	authz.after_ddl(), authz.after_drop() FROM PUBLIC;
 
 CREATE FUNCTION authz.before_ddl() RETURNS event_trigger

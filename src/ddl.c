@@ -1,6 +1,7 @@
 /*-------------------------------------------------------------------------
  * ddl.c
- *	  DDL that would show what is masked, as it begins (sql/ddl.sql has the rest).
+ *	  What event triggers have to know of DDL that only C can see; sql/ddl.sql has
+ *	  the rest.
  *
  * A generated column is masked as the columns that it is computed from are.
  * Afterwards nobody can tell that a column was generated.
@@ -12,6 +13,7 @@
 #include "commands/event_trigger.h"
 #include "fmgr.h"
 #include "nodes/parsenodes.h"
+#include "tcop/deparse_utility.h"
 #include "utils/lsyscache.h"
 
 #include "masking.h"
@@ -57,4 +59,47 @@ authz_before_ddl(PG_FUNCTION_ARGS)
 	if (IsA(trigger->parsetree, AlterTableStmt))
 		refuse_drop_expression((AlterTableStmt *) trigger->parsetree);
 	PG_RETURN_NULL();
+}
+
+PG_FUNCTION_INFO_V1(authz_may_break);
+
+/*
+ * may_break(command pg_ddl_command) -> boolean: can the command break a condition?
+ *
+ * What changes no name and no type cannot.  To look at conditions all the same
+ * would lock the tables that they read, and the workers of pg_restore -j, which
+ * add constraints and enable row security, would wait for each other.
+ */
+Datum
+authz_may_break(PG_FUNCTION_ARGS)
+{
+	CollectedCommand *command = (CollectedCommand *) PG_GETARG_POINTER(0);
+	ListCell   *lc;
+
+	if (command->type != SCT_AlterTable)
+		PG_RETURN_BOOL(true);
+	foreach(lc, command->d.alterTable.subcmds)
+	{
+		Node	   *part = ((CollectedATSubcmd *) lfirst(lc))->parsetree;
+
+		if (!IsA(part, AlterTableCmd))
+			PG_RETURN_BOOL(true);
+		switch (((AlterTableCmd *) part)->subtype)
+		{
+			case AT_AddConstraint:
+			case AT_AddIndex:
+			case AT_AddIndexConstraint:
+			case AT_SetNotNull:
+			case AT_ClusterOn:
+			case AT_ReplicaIdentity:
+			case AT_EnableRowSecurity:
+			case AT_DisableRowSecurity:
+			case AT_ForceRowSecurity:
+			case AT_NoForceRowSecurity:
+				break;
+			default:
+				PG_RETURN_BOOL(true);
+		}
+	}
+	PG_RETURN_BOOL(false);
 }

@@ -84,7 +84,7 @@ write_scripts()
 {
 	local i='\set i random(1, 50)' id='\set id random(0, 999) * 1000 + :i'
 	local total='SELECT count(*), sum(amount) FROM item' login='SELECT authz.login(:token@, false);'
-	local claims="SELECT set_config('request.jwt.claims', :claims@, true);"
+	local claims="SELECT set_config('request.jwt.claims', :claims@, true);" relation
 
 	say "$total;" >aggregate_session
 	{ say '\set one 1'; say "$total WHERE tenant_id = :one;"; } >aggregate_one
@@ -108,6 +108,12 @@ write_scripts()
 	{ say "$i"; say "$id"; say 'BEGIN;'; choose_set 'SET LOCAL authz.token' token
 	  say 'SELECT amount FROM item WHERE id = :id;'; say 'COMMIT;'; } >point_set
 
+	id='\set id random(1, 100000)'
+	for relation in person person_plain person_masked; do
+		{ say "$id"; say "SELECT salary FROM $relation WHERE address = 'person-' || :id || '@example.org';"; } >look_up_$relation
+		{ say "$id"; say "UPDATE $relation SET visits = visits + 1 WHERE id = :id;"; } >update_$relation
+	done
+
 	{ say "$i"; choose "$login"; } >switch_login
 	{ say "$i"; choose "${claims/true/false}"; } >switch_set_config
 	{ say "$i"; choose_set 'SET authz.token' token; } >switch_set_token
@@ -122,14 +128,16 @@ write_scripts()
 record() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$results"; }
 
 # Transactions per second of KEY, which is SCRIPT@ROLE[@PURPOSE]; the purpose's
-# token is set from the connection's options.
+# token is set from the connection's options.  The length is in seconds, or as in
+# 3000x a number of transactions.
 tps()
 {
-	local key=$1 seconds=$2 script role purpose output
+	local key=$1 length=-T$2 script role purpose output
 
+	[ "$length" = "${length%x}" ] || length=-t${2%x}
 	IFS=@ read -r script role purpose <<<"$key"
 	output=$(PGOPTIONS="-c bench.role=tenant ${purpose:+-c authz.token=${value[$purpose]}}" \
-		pgbench -n -M prepared -c 1 -j 1 -T "$seconds" -U "$role" "${variables[@]}" -f "$script" 2>&1) &&
+		pgbench -n -M prepared -c 1 -j 1 "$length" -U "$role" "${variables[@]}" -f "$script" 2>&1) &&
 		sed -n 's/^tps = \([0-9.]*\).*/\1/p' <<<"$output" | grep . || { say "$key: $output" >&2; return 1; }
 }
 
@@ -149,22 +157,22 @@ rounds()
 	done
 }
 
-# scans PURPOSE CONDITION: single queries in turn in one session, for they are
-# long enough: the table filtered for the purpose's identity, and for a role
-# without row security by the condition.  Keys are authz_PURPOSE, where_PURPOSE.
+# scans PURPOSE NUMBER AUTHZ BARE: single queries in turn in one session, for they
+# are long enough: AUTHZ with the purpose's identity, and BARE as a role without
+# row security.  Keys are authz_PURPOSE, bare_PURPOSE.
 scans()
 {
-	local purpose=$1 condition=$2 count=$((ROUNDS * 3)) i
+	local purpose=$1 number=$2 i
 
 	{
-		say 'PREPARE authz AS SELECT count(*), sum(amount) FROM item;'
-		say "PREPARE bare AS SELECT count(*), sum(amount) FROM item WHERE $condition;"
-		for ((i = 0; i <= count; i++)); do
+		say "PREPARE authz AS $3;"
+		say "PREPARE bare AS $4;"
+		for ((i = 0; i <= number; i++)); do
 			printf '%s\n' 'SET ROLE bench_app;' '\timing on' 'EXECUTE authz \g /dev/null' '\timing off' \
 				'SET ROLE bench_plain;' '\timing on' 'EXECUTE bare \g /dev/null' '\timing off'
 		done
 	} | PGOPTIONS="-c authz.token=${value[$purpose]}" sql -f - |
-		awk -v purpose="$purpose" '/^Time:/ { if (n >= 2) printf "%s_%s\t%d\t%s\n", n % 2 ? "where" : "authz", purpose, n / 2, 1000 / $2; n++ }' >>"$results"
+		awk -v purpose="$purpose" '/^Time:/ { if (n >= 2) printf "%s_%s\t%d\t%s\n", n % 2 ? "bare" : "authz", purpose, n / 2, 1000 / $2; n++ }' >>"$results"
 }
 
 # As rounds wants them: microseconds inside the server.
@@ -173,6 +181,15 @@ planning()
 {
 	PGOPTIONS="-c bench.tenant=1 -c authz.token=${value[tenant]}" \
 		sql -U bench_app -c "SELECT planning_time('SELECT kind FROM ${1#planning_} WHERE id = 1', $2)"
+}
+# The key is planning_wide_VIEW_PURPOSE.
+planning_wide()
+{
+	local view purpose
+
+	IFS=_ read -r _ _ view purpose <<<"$1"
+	PGOPTIONS="-c authz.token=${value[$purpose]}" \
+		sql -U bench_app -c "SELECT planning_time('SELECT * FROM wide_$view WHERE id = 1', $2)"
 }
 
 #
@@ -264,6 +281,19 @@ for purpose in tenant admin by_column by_attribute by_role; do
 	export PGOPTIONS="-c authz.token=${value[$purpose]}"
 	same "$(sql -U bench_plain -c "SELECT count(*) FROM item AS resource WHERE $condition")" sql -U bench_app -c 'SELECT count(*) FROM item'
 done
+# Columns masked by policy and by hand: a purpose, where it is by hand, and the columns there.
+cells='sum(length(address)), sum(salary)'
+declare -A bare=(
+	[clear]="SELECT $cells FROM person"
+	[partly]="SELECT $cells FROM person_partly"
+	[never]='SELECT sum(length(authz.mask_email(address))), sum(authz.mask_round(salary, 1000::bigint)) FROM person')
+for purpose in "${!bare[@]}"; do
+	export PGOPTIONS="-c authz.token=${value[$purpose]}"
+	same "$(sql -U bench_plain -c "${bare[$purpose]}")" sql -U bench_app -c "SELECT $cells FROM person_masked"
+done
+export PGOPTIONS="-c authz.token=${value[clear]}"
+same $'Index Scan using person_address_idx on person t\n  Index Cond: (address = \'x\'::text)' \
+	sql -U bench_app -c "EXPLAIN (COSTS OFF) SELECT salary FROM person_masked WHERE address = 'x'"
 unset PGOPTIONS
 say "$(printf '%-10s %5s s' set-up $((SECONDS - began)))"
 
@@ -294,15 +324,30 @@ say 'point look-up, identity set in the same transaction, per second'
 row '  authz.login against set_config, RLS on claims' point_login@bench_app point_claims@bench_claims '>= 0.95'
 row '  SET LOCAL authz.token against the same' point_set@bench_app point_claims@bench_claims '>= 0.95'
 
-scans admin true
-scans by_column 'amount % 10 < 5'
-scans by_attribute "region = authz.attr_bigint('tenant')"
-scans by_role 'authz.has_role(kind)'
+total='SELECT count(*), sum(amount) FROM item'
+scans admin $((ROUNDS * 3)) "$total" "$total"
+scans by_column $((ROUNDS * 3)) "$total" "$total WHERE amount % 10 < 5"
+scans by_attribute $((ROUNDS * 3)) "$total" "$total WHERE region = authz.attr_bigint('tenant')"
+scans by_role $((ROUNDS * 3)) "$total" "$total WHERE authz.has_role(kind)"
 say 'full scan of 1,000,000 rows, per second'
-row '  policy "true" against no RLS' authz_admin where_admin '>= 0.98'
-row '  amount % 10 < 5, against the same in WHERE' authz_by_column where_by_column '<= 1.1'
-row "  region = authz.attr_bigint('tenant'), the same" authz_by_attribute where_by_attribute '<= 1.1'
-row '  authz.has_role(kind), the same' authz_by_role where_by_role '<= 1.1'
+row '  policy "true" against no RLS' authz_admin bare_admin '>= 0.98'
+row '  amount % 10 < 5, against the same in WHERE' authz_by_column bare_by_column '<= 1.1'
+row "  region = authz.attr_bigint('tenant'), the same" authz_by_attribute bare_by_attribute '<= 1.1'
+row '  authz.has_role(kind), the same' authz_by_role bare_by_role '<= 1.1'
+
+for purpose in clear partly never; do
+	scans "$purpose" $((ROUNDS * 9)) "SELECT $cells FROM person_masked" "${bare[$purpose]}"
+done
+# Many short rounds: the difference is small, and what runs beside it is not.
+rounds $((ROUNDS * 6)) tps 3000x look_up_person_masked@bench_app@clear look_up_{person,person_plain}@bench_plain
+rounds "$FEWER" tps "$LENGTH" update_{person_masked,person}@bench_app@never
+say 'two columns of 100,000 rows by a masked view, per second'
+row '  seen clear, against the table without RLS' authz_clear bare_clear '>= 0.98'
+row '  look-up by an index on a clear one, the same' look_up_person_masked@bench_app@clear look_up_person@bench_plain '>= 0.98'
+row '  look-up by it, against an ordinary view' look_up_person_masked@bench_app@clear look_up_person_plain@bench_plain
+row '  clear in some rows, against CASE by hand' authz_partly bare_partly '<= 1.1'
+row '  never clear, against the mask functions' authz_never bare_never '<= 1.1'
+row '  UPDATE of one row, against the table by authz' update_{person_masked,person}@bench_app@never
 
 rounds "$FEWER" tps "$LENGTH" switch_{login,set_config,set_token,set_claims}@bench_app
 rounds "$FEWER" switching 100 switching_false switching_true
@@ -317,6 +362,12 @@ for policies in 1 10 100; do
 	row "  $policies policies, of which 1 applies to the role" "planning_one$policies" "planning_native$policies"
 done
 row '  100 policies, all apply' planning_all100 planning_native100
+
+rounds "$FEWER" planning_wide 200 planning_wide_{masked,plain}_{clear,never,partly}
+say 'planning a look-up of 20 columns of which 19 have masks, us: masked view against plain view'
+row '  all clear' planning_wide_{masked,plain}_clear
+row '  none clear' planning_wide_{masked,plain}_never
+row '  19 CASE' planning_wide_{masked,plain}_partly
 
 printf 'first use of a new token, us (then from the cache): '
 for algorithm in HS256 RS256 ES256; do

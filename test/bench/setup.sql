@@ -1,6 +1,7 @@
 -- Two tables of the same million rows, of 1,000 tenants, each tenant's all over
 -- the table: "item" is protected by authz, "item_native" by hand-written
--- policies, one per kind, each for a database role of its own.
+-- policies, one per kind, each for a database role of its own.  For masks a
+-- smaller one, and views that are what the masked views become, by hand.
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
 
@@ -54,7 +55,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-SELECT authz.create_role(role) FROM unnest('{tenant,admin,by_column,by_attribute,by_role,kind-1}'::text[]) AS role \g /dev/null
+SELECT authz.create_role(role) FROM unnest('{tenant,admin,by_column,by_attribute,by_role,clear,partly,never,kind-1}'::text[]) AS role \g /dev/null
 SELECT pg_temp.make_small(kind || policies, policies) FROM unnest('{native,one,all}'::text[]) AS kind,
 	unnest('{1,10,100}'::integer[]) AS policies \g /dev/null
 ANALYZE;
@@ -91,6 +92,37 @@ CREATE POLICY claims ON item_native TO bench_claims
 CREATE POLICY postgrest_tenant ON item_native TO bench_tenant
 	USING (tenant_id = (SELECT (current_setting('request.jwt.claims', true)::jsonb ->> 'tenant')::bigint));
 CREATE POLICY postgrest_admin ON item_native TO bench_admin USING (true);
+
+-- Columns: seen as they are by one role, in a tenth of the rows by another, and by a third never.
+CREATE TABLE person (
+	id bigint PRIMARY KEY,
+	department integer NOT NULL,
+	address text NOT NULL,
+	salary bigint NOT NULL,
+	visits integer NOT NULL DEFAULT 0
+) WITH (fillfactor = 70);
+INSERT INTO person SELECT i, i % 10, 'person-' || i || '@example.org', 1000 + i * 7 % 9000 FROM generate_series(1, 100000) AS i;
+CREATE INDEX ON person (address);
+SELECT format('CREATE TABLE wide (id bigint PRIMARY KEY, %s)', string_agg(format('c%s text', i), ', ' ORDER BY i))
+	FROM generate_series(1, 19) AS i \gexec
+INSERT INTO wide SELECT i FROM generate_series(1, 1000) AS i;
+VACUUM (ANALYZE) person, wide;
+CREATE VIEW person_plain AS SELECT * FROM person;
+CREATE VIEW person_partly AS SELECT id, department, visits,
+	CASE WHEN department = 3 THEN address ELSE authz.mask_email(address) END AS address,
+	CASE WHEN department = 3 THEN salary ELSE authz.mask_round(salary, 1000::bigint) END AS salary FROM person;
+CREATE VIEW wide_plain AS SELECT * FROM wide;
+
+SELECT authz.protect(relation),
+	authz.create_policy('all', relation, '{select,update}', roles => '{clear,partly,never}')
+	FROM unnest('{person,wide}'::regclass[]) AS relation \g /dev/null
+SELECT authz.create_mask(relation, name, 'clear', '{clear}', priority => 10),
+	authz.create_mask(relation, name, 'clear', '{partly}', condition, 20), authz.create_mask(relation, name, mask)
+	FROM (SELECT 'person'::regclass, 'department = 3', * FROM (VALUES ('address', 'email'), ('salary', 'round(1000)')) AS v
+		  UNION ALL SELECT 'wide', 'id < 500', 'c' || i, 'partial(1, 1)' FROM generate_series(1, 19) AS i)
+		AS masked (relation, condition, name, mask) \g /dev/null
+SELECT authz.create_masked_view('person', 'person_masked'), authz.create_masked_view('wide', 'wide_masked') \g /dev/null
+GRANT UPDATE ON person, person_masked TO bench_app;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC;
 

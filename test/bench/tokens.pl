@@ -77,7 +77,8 @@ write_file('key.tsv', $keys);
 
 my $tokens = '';
 $tokens .= "tenant\t$_\t" . token('RS256', "user-$_", ['tenant'], $_) . "\n" for 1 .. 50;
-$tokens .= "$_\t1\t" . token('HS256', "a-$_", [ $_, 'kind-1' ], 1) . "\n" for qw(admin by_column by_attribute by_role);
+$tokens .= "$_\t1\t" . token('HS256', "a-$_", [ $_, 'kind-1' ], 1) . "\n" 
+  for qw(admin by_column by_attribute by_role clear partly never);
 for my $algorithm ('HS256', 'RS256', 'ES256')
 {
 	$tokens .= "$algorithm\t$_\t" . token($algorithm, "new-$_", ['tenant'], $_) . "\n" for 0 .. 40;

@@ -75,7 +75,8 @@ load_packages()
 			address text NOT NULL,
 			installed_size bigint,
 			size bigint,
-			homepage text
+			homepage text,
+			PRIMARY KEY (package, architecture)
 		);
 		COMMENT ON TABLE package IS 'the metadata of the Debian archive as apt holds it';
 		COMMENT ON COLUMN package.installed_size IS 'bytes';
@@ -110,6 +111,7 @@ create_logins()
 		CREATE ROLE admin LOGIN;
 		GRANT authz_admin TO admin;
 		ALTER TABLE package OWNER TO admin;
+		GRANT CREATE ON SCHEMA public TO admin;
 		CREATE ROLE app LOGIN;
 		GRANT SELECT ON package TO app;
 	EOF

@@ -1,7 +1,8 @@
 # packages.awk
 #	  apt-cache dumpavail (deb822 paragraphs) -> COPY's text format, a line for
 #	  each package: package, version, architecture, section, priority, maintainer,
-#	  address, installed size and size in bytes, homepage.
+#	  address, installed size and size in bytes, homepage.  Of several versions for
+#	  one architecture the first.
 
 function text(value)
 {
@@ -14,7 +15,7 @@ function or_null(value) { return value == "" ? "\\N" : text(value) }
 
 function flush_package(    name, address, start)
 {
-	if (field["Package"] != "")
+	if (field["Package"] != "" && !seen[field["Package"], field["Architecture"]]++)
 	{
 		name = field["Maintainer"]
 		start = index(name, "<")

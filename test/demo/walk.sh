@@ -154,6 +154,7 @@ walk()
 	show_refusals
 	show_revocation
 	show_policy_change
+	show_masks
 
 	rm -rf "$STATE/keys"
 	session_close_all
@@ -290,6 +291,61 @@ show_policy_change()
 	claim 'the long query saw what it had begun with' gave "$OWN"
 }
 
+# look NAME STATEMENT WHAT ANSWER [REMARK]: somebody runs a statement that stands above; the answer is a
+# regular expression, of which the first match is shown.
+look()
+{
+	session_send "$1" "$2"
+	session_wait "$1"
+	claim "$3" gave_like "$4"
+	result=${BASH_REMATCH[0]}
+	printf '%-7s %s%s\n' "$1" "${result//$'\n' /,}" "${5:+   -- $5}"
+}
+
+show_masks()
+{
+	local package name section statement plan address shown
+
+	package=$(truth "SELECT package FROM package WHERE address = '$TEAM' GROUP BY 1 HAVING count(*) = 1
+		ORDER BY package = 'postgresql' DESC, 1 LIMIT 1")
+	section=$(truth "SELECT section FROM package WHERE package = '$package'")
+	address=${TEAM//./\\.}
+	address=${address//+/\\+}
+	statement="SELECT section, address FROM listing WHERE package = '$package';"
+	plan="EXPLAIN (COSTS OFF) SELECT * FROM listing WHERE address = '$TEAM';"
+	for name in admin alice; do
+		session_send "$name" '\timing off'
+		session_wait "$name"
+	done
+	session_send carol "SET authz.token = '${token[carol]}';"
+	session_wait carol
+
+	title '6. Columns: a view shows each one as its reader may see it. Readers are granted the view, not the table.'
+	run admin "SELECT authz.create_masked_view('package', 'listing') \\g /dev/null
+GRANT SELECT, UPDATE ON listing TO app;  REVOKE ALL ON package FROM app;"
+	claim 'the view is made' gave ''
+	run admin "SELECT authz.grant_role('carol', 'archivist'),
+       authz.create_policy('sort', 'package', '{update}', 'true', '{archivist}', columns => '{section}');"
+	claim 'carol becomes an archivist' gave ''
+	say "        $statement"
+	look carol "$statement" 'carol sees the address' "^$section \| $address$"
+	run admin "SELECT authz.create_mask('package', 'address', 'email'),
+       authz.create_mask('package', 'address', 'clear', '{maintainer}', priority => 10);"
+	claim 'the masks are made' gave ''
+	look carol "$statement" 'carol sees a mask' "^$section \| .\*\*\*@.\*\*\*\.[a-z]+$"
+	shown=${result#* | }
+	say "        $plan"
+	look carol "$plan" 'carol compares masks' $'^Seq Scan on package t\n +Filter: \\(authz.mask_email\\(address\\) = .*$'
+	look alice "$plan" 'alice uses the index' '^Index Scan using package_address_idx on package t' 'clear, hence the column itself'
+	run carol "UPDATE listing SET section = 'misc', address = '$shown' WHERE package = '$package';  -- what she read, sent back"
+	claim 'carol may update the section' gave ''
+	say "        $statement"
+	look alice "$statement" 'the section has changed, the address has not' "^misc \| $address$" 'nothing is lost'
+	run admin "SELECT authz.alter_mask('package', 'address', 'hash');"
+	claim 'the mask changes' gave ''
+	look carol "$statement" 'carol sees a pseudonym' '^misc \| [0-9a-f]{16}$' 'a pseudonym, from her next statement on'
+}
+
 # The tokens, for the user's own psql.
 write_psqlrc()
 {
@@ -301,7 +357,7 @@ write_psqlrc()
 		done
 		cat <<-'END'
 			\set PROMPT1 '%/%R%x%# '
-			\echo 'Be somebody: type :alice, :bob (his role is revoked) or :carol. Then ask: SELECT * FROM package LIMIT 10;'
+			\echo 'Be somebody: type :alice, :bob (his role is revoked) or :carol. Then ask: SELECT * FROM listing LIMIT 10;'
 			\echo 'Tokens are good for 12 hours. Who am I: SELECT jsonb_pretty(authz.identity());'
 		END
 	} >"$STATE/psqlrc"

@@ -42,7 +42,7 @@ $node->safe_psql('postgres', <<~'SQL' . issuer_sql());
 	CREATE FUNCTION unsafe() RETURNS boolean LANGUAGE plpgsql STABLE PARALLEL UNSAFE AS
 		'BEGIN PERFORM 1/0; EXCEPTION WHEN division_by_zero THEN RETURN public.in_leader(); END';
 
-	SELECT authz.create_role(r) FROM unnest('{tenant,member,clerk,admin,restricted,unsafe}'::text[]) r;
+	SELECT authz.create_role(r) FROM unnest('{tenant,member,clerk,admin,restricted,unsafe,all_restricted,all_unsafe}'::text[]) r;
 	SELECT authz.protect(t) FROM unnest('{orders,part}'::regclass[]) t;
 	SELECT authz.create_policy('admin', t, '{select}', 'true', '{admin}'),
 		authz.create_policy('tenant', t, '{select}', 'tenant = authz.attr_bigint(''tenant'')', '{tenant}'),
@@ -53,6 +53,14 @@ $node->safe_psql('postgres', <<~'SQL' . issuer_sql());
 		authz.create_policy('restricted', t, '{select}', 'tenant < 5 AND restricted()', '{restricted}'),
 		authz.create_policy('unsafe', t, '{select}', 'tenant < 5 AND unsafe()', '{unsafe}')
 		FROM unnest('{orders,part}'::regclass[]) t;
+
+	SELECT authz.create_policy('all', 'part', '{select}', roles => '{all_restricted,all_unsafe}');
+	SELECT authz.create_mask('part', 'kind', 'hash'), authz.create_mask('part', 'amount', 'clear', '{admin}', 'tenant < 5', 10),
+		authz.create_mask('part', 'amount', 'CASE WHEN restricted() THEN 1 ELSE 0 END', '{all_restricted}', priority => 20),
+		authz.create_mask('part', 'amount', 'CASE WHEN unsafe() THEN 1 ELSE 0 END', '{all_unsafe}', priority => 30),
+		authz.create_mask('part', 'amount', 'round(10)');
+	SELECT authz.create_masked_view('part', 'masked');
+	GRANT SELECT ON masked TO app;
 	SQL
 
 my $parallel = <<~'SQL';
@@ -98,7 +106,9 @@ my %token = (
 	dave => token('dave', ['clerk']),
 	nobody => token('nobody', []),
 	ron => token('ron', ['restricted']),
-	una => token('una', ['unsafe']));
+	una => token('una', ['unsafe']),
+	masked_ron => token('ron', ['all_restricted']),
+	masked_una => token('una', ['all_unsafe']));
 
 for my $table ('orders', 'part')
 {
@@ -117,6 +127,28 @@ for my $table ('orders', 'part')
 	$session->query('RESET authz.token');
 	is($session->query("SELECT count(*) FROM $table"), '0', "$table: no token, no row");
 }
+
+# Masks: the same cells from workers.  By hand as the superuser, who may call authz.mask_hash.
+my %amount = (
+	alice => 'amount / 10 * 10',
+	bob => 'CASE WHEN tenant < 5 THEN amount ELSE amount / 10 * 10 END');
+for my $who (sort keys %amount)
+{
+	my $expected = $node->safe_psql('postgres', <<~SQL);
+		SELECT authz.mask_hash(kind), count(*), sum($amount{$who}), bool_and(kind IS NOT NULL), count(*) FILTER (WHERE '$who' <> 'bob' OR tenant >= 5)
+			FROM plain WHERE $condition{$who} GROUP BY 1 ORDER BY 1
+		SQL
+	my $sql = q{SELECT kind, count(*), sum(amount), bool_and(kind IS NOT NULL), count(*) FILTER (WHERE authz.is_masked(m, 'amount'))
+		FROM masked m GROUP BY 1 ORDER BY 1};
+
+	$session->query("SET authz.token = '$token{$who}'");
+	my ($workers, $serial) = both($session, $sql);
+	is($workers, $expected, "masked, $who: workers show what the masks say");
+	is($serial, $expected, "masked, $who: so does a serial plan");
+	like(analyze($session, $sql), qr/Workers Launched: [12].*Partial.*Group Key: \(authz\.pseudonym\(t\.kind, 16\)\)/s, "masked, $who: and workers made the pseudonyms");
+}
+$session->query('RESET authz.token');
+is($session->query('SELECT count(*) FROM masked'), '0', 'masked: no token, no row');
 
 # The identity that a worker has is the leader's, not only what the planner folded.
 $session->query("SET authz.token = '$token{alice}'");
@@ -185,6 +217,24 @@ for my $which (sort keys %query)
 like(analyze($session, $query{'joined before'}[0]), qr/Gather.*Seq Scan on plain/s,
 	'beside a restricted condition another table is read by workers');
 
+# Masks whose functions may not, where the view itself may run anywhere.
+my %cells = (
+	'alone' => 'SELECT min(amount), count(*) FROM masked',
+	'joined' => 'SELECT min(m.amount), count(*) FROM plain p JOIN masked m USING (id)',
+	'in a sub-query' => 'SELECT min(m.amount), count(*) FROM plain p JOIN (SELECT id, amount FROM masked OFFSET 0) m USING (id)',
+	'in a condition' => 'SELECT 1, count(*) FROM masked WHERE amount = 1',
+	'in a scalar sub-select' => 'SELECT (SELECT min(amount) FROM masked), count(*) FROM plain',
+	'in an outer join' => 'SELECT min(m.amount), count(*) FROM plain p LEFT JOIN masked m USING (id)',
+	'in a union' => 'SELECT min(amount), count(*) / 2 FROM (SELECT amount FROM masked UNION ALL SELECT 1 FROM plain) u');
+for my $which (sort keys %cells)
+{
+	$session->query("SET authz.token = '$token{masked_una}'");
+	is($session->query($cells{$which}), '1|5000', "unsafe mask $which: runs in the leader");
+	unlike(analyze($session, $cells{$which}), qr/Workers Launched: [12]/, "unsafe mask $which: no worker takes part");
+	$session->query("SET authz.token = '$token{masked_ron}'");
+	is($session->query($cells{$which}), '1|5000', "restricted mask $which: runs in the leader");
+}
+
 # With workers wherever they are allowed, whether they pay or not.
 $session->query('SET force_parallel_mode = on');
 for my $who ('una', 'ron')
@@ -196,6 +246,8 @@ for my $who ('una', 'ron')
 
 		is($session->query($sql), $expected, "force_parallel_mode, $who, $which");
 	}
+	$session->query("SET authz.token = '$token{qq(masked_$who)}'");
+	is($session->query($cells{$_}), '1|5000', "force_parallel_mode, masks, $who, $_") for sort keys %cells;
 }
 $session->query("SET authz.token = '$token{alice}'");
 is($session->query('SELECT count(*) FROM orders'), '500', 'force_parallel_mode, alice');

@@ -27,6 +27,14 @@ $primary->safe_psql('postgres', <<~'SQL' . issuer_sql());
 	SELECT authz.create_policy('tenant', 'orders', '{select,insert}', 'tenant = authz.attr_bigint(''tenant'')', '{tenant}');
 	SELECT authz.create_policy('reader', 'orders', '{select}', 'id <= 5', '{reader}');
 	SELECT authz.create_policy('admin', 'orders', '{select}', 'true', '{admin}');
+
+	CREATE TABLE person (id int PRIMARY KEY, address text);
+	INSERT INTO person SELECT g, 'p' || g || '@example.org' FROM generate_series(1, 3) g;
+	SELECT authz.protect('person');
+	SELECT authz.create_policy('all', 'person', '{select,update}', 'true');
+	SELECT authz.create_mask('person', 'address', 'clear', '{admin}', priority => 10), authz.create_mask('person', 'address', 'hash');
+	SELECT authz.create_masked_view('person', 'people');
+	GRANT SELECT, UPDATE ON people TO app;
 	SQL
 
 $primary->backup('base');
@@ -141,6 +149,48 @@ is($session->query("SET authz.token = '$alice'"), '', 'revocation taken back');
 binds('revocation taken back', '5');
 change("SELECT authz.revoke_token('" . ISSUER . "', 'a-1')");
 binds('token revoked', 'ERROR 28000 token refused: it has been revoked');
+
+# Masks.
+$alice = token('alice', ['tenant']);
+for ($session, $prepared, $in_transaction)
+{
+	$_->query("SET authz.token = '$alice'");
+	$_->prepare('people', q{SELECT address, authz.is_masked(p, 'address') FROM people p WHERE id = 1});
+}
+
+# What everybody sees of one cell.
+sub shows
+{
+	my ($name, $expected) = @_;
+
+	is($session->execute('people'), $expected, "$name: a session");
+	is($prepared->execute('people'), $expected, "$name: a prepared statement");
+	$in_transaction->query('SAVEPOINT again');
+	my $answer = $in_transaction->execute('people');
+	if ($answer =~ /^ERROR 40001/)
+	{
+		$in_transaction->query('ROLLBACK TO again');
+		$answer = $in_transaction->execute('people');
+	}
+	is($answer, $expected, "$name: in a REPEATABLE READ transaction");
+}
+
+my $pseudonym = $primary->safe_psql('postgres', q{SELECT authz.mask_hash('p1@example.org')});
+shows('a pseudonym, that of the primary', "$pseudonym|t");
+is($session->query("BEGIN; SET LOCAL authz.token = '$bob'; SELECT address FROM people WHERE id = 1; COMMIT"), 'p1@example.org', 'clear for another identity');
+change(q{SELECT authz.alter_mask('person', 'address', 'email')});
+shows('mask altered', 'p***@e***.org|t');
+change(q{SELECT authz.alter_mask('person', 'address', enabled => false)});
+shows('mask disabled', '|t');
+change(q{SELECT authz.drop_mask('person', 'address'), authz.drop_mask('person', 'address', 10)});
+shows('masks dropped', 'p1@example.org|f');
+change(q{SELECT authz.create_mask('person', 'address', 'hash')});
+shows('mask created', "$pseudonym|t");
+change('SELECT authz.rotate_mask_key()');
+my $rotated = $primary->safe_psql('postgres', q{SELECT authz.mask_hash('p1@example.org')});
+isnt($rotated, $pseudonym, 'the key of pseudonyms is another');
+shows('key rotated', "$rotated|t");
+is($session->query(q{UPDATE people SET address = 'x'}), 'ERROR 25006 cannot execute UPDATE in a read-only transaction', 'writing through a masked view is the primary\'s, too');
 
 # A table protected later is protected there as well.
 change('CREATE TABLE later AS SELECT * FROM orders; GRANT SELECT ON later TO app');

@@ -29,6 +29,10 @@ $node->safe_psql('postgres', <<~'SQL' . issuer_sql());
 	SELECT authz.protect('orders');
 	SELECT authz.create_policy('tenant', 'orders', '{select,insert}', 'tenant = authz.attr_bigint(''tenant'')', '{tenant}');
 	SELECT authz.create_policy('public', 'orders', '{select}', 'id = 0', '{anonymous}');
+	ALTER TABLE orders ADD note text DEFAULT 'secret';
+	SELECT authz.create_mask('orders', 'note', 'clear', '{*}', 'tenant = 3', 10), authz.create_mask('orders', 'note', 'partial(1, 0)');
+	SELECT authz.create_masked_view('orders', 'shown');
+	GRANT SELECT ON shown TO app;
 	SQL
 
 my @poolers;
@@ -127,6 +131,22 @@ is($a->query("SET LOCAL authz.token = '$bob'; $count"), $tenant7, 'another ident
 is($a->query("ROLLBACK TO s; $count"), $tenant3, 'rolled back to the first');
 $a->query('COMMIT');
 is($b->query($count), $anonymous, 'nothing is left');
+
+# One prepared statement on a masked view: each client has the cells of his own identity.
+for my $mode ('force_custom_plan', 'force_generic_plan')
+{
+	$a->query("SET plan_cache_mode = $mode");
+	$a->query(q{PREPARE cells AS SELECT min(note), max(note), bool_or(authz.is_masked(s, 'note')), count(*) FROM shown s});
+	for my $round (1 .. 2)
+	{
+		is($a->query("BEGIN; SET LOCAL authz.token = '$alice'; EXECUTE cells; COMMIT"), 'secret|secret|f|10', "$mode, round $round: clear cells");
+		is($b->query("BEGIN; SET LOCAL authz.token = '$bob'; EXECUTE cells; COMMIT"), 's***|s***|t|10', "$mode, round $round: masked for the next client");
+		is($c->query('EXECUTE cells'), '||t|1', "$mode, round $round: NULL for nobody");
+	}
+	is($b->query('SELECT pg_backend_pid()'), $server, "$mode: all on the same server connection");
+	$a->query('DEALLOCATE cells');
+}
+$a->query('RESET plan_cache_mode');
 
 # A token that fails in one client's transaction.
 is($a->query("BEGIN; SET LOCAL authz.token = '$expired'"), 'ERROR 28000 token refused: it has expired', 'a bad token');

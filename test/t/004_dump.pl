@@ -37,12 +37,15 @@ $node->safe_psql('original', "CREATE EXTENSION authz;\n" . issuer_sql() . <<~'SQ
 	SET SESSION AUTHORIZATION proprietor;
 	CREATE TYPE shop.state AS ENUM ('open', 'closed');
 	CREATE FUNCTION shop.is_open(s shop.state) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$SELECT s = 'open'$$;
-	CREATE TABLE shop.orders (id int, tenant bigint, state shop.state, note text, PRIMARY KEY (id, tenant)) PARTITION BY LIST (tenant);
+	CREATE TABLE shop.orders (id int, tenant bigint, state shop.state, note text, place text DEFAULT 'here', shelf text,
+		PRIMARY KEY (id, tenant)) PARTITION BY LIST (tenant);
 	CREATE TABLE shop.orders_low PARTITION OF shop.orders FOR VALUES IN (0, 1, 2);
 	CREATE TABLE shop.orders_high PARTITION OF shop.orders FOR VALUES IN (3, 4, 5) PARTITION BY LIST (tenant);
 	CREATE TABLE shop.orders_3 PARTITION OF shop.orders_high FOR VALUES IN (3);
 	CREATE TABLE shop.orders_rest PARTITION OF shop.orders_high FOR VALUES IN (4, 5);
-	CREATE TABLE shop.document (id int PRIMARY KEY, owner text, title text, "Secret Note" text);
+	CREATE TABLE shop.document (id int PRIMARY KEY, owner text, title text DEFAULT 'untitled', "Secret Note" text);
+	COMMENT ON TABLE shop.document IS 'what people wrote';
+	COMMENT ON COLUMN shop.document."Secret Note" IS 'it''s secret';
 	CREATE TABLE shop.letter (recipient text) INHERITS (shop.document);
 	-- No policy reads it for anybody, but conditions do.
 	CREATE TABLE shop.member (subject text, tenant bigint, PRIMARY KEY (subject, tenant));
@@ -71,9 +74,34 @@ $node->safe_psql('original', "CREATE EXTENSION authz;\n" . issuer_sql() . <<~'SQ
 	SELECT authz.create_policy('past', 'document', '{select}', roles => '{*,anonymous}', valid_during => '(,2020-01-01)');
 	SELECT authz.create_policy('future', 'document', '{select}', roles => '{*,anonymous}', valid_during => '[2120-01-01,)');
 	SELECT authz.create_policy('now', 'document', '{select}', 'id = 2', '{reader}', valid_during => '[2020-01-01,2120-01-01)');
+	SELECT authz.create_policy('retitle', 'document', '{update}', 'id = 2', '{reader}', columns => '{title}');
 	SELECT authz.alter_policy('tenant', 'orders', description => 'of his own');
 	SELECT authz.create_policy('gone', 'orders', '{select}');
 	SELECT authz.drop_policy('gone', 'orders');
+
+	SELECT authz.create_mask('document', 'title', 'clear', '{reader}', 'owner = authz.subject()', 10),
+		authz.create_mask('document', 'title', 'partial(1, 0)', description => 'it''s a title');
+	SELECT authz.create_mask('document', 'Secret Note', 'clear', '{*,anonymous}', priority => 1, valid_during => '(,2020-01-01)'),
+		authz.create_mask('document', 'Secret Note', 'clear', '{*,anonymous}', priority => 2),
+		authz.create_mask('document', 'Secret Note', 'hash(12)', condition => 'EXISTS (SELECT FROM member m WHERE m.subject = authz.subject())'),
+		authz.create_mask('document', 'Secret Note', 'constant(''sealed'')', '{anonymous}', priority => 200,
+			valid_during => '[2020-01-01,2120-01-01)');
+	SELECT authz.alter_mask('document', 'Secret Note', priority => 2, enabled => false);
+	SELECT authz.create_mask('orders', 'state', 'CASE WHEN is_open(state) THEN state END'),
+		authz.create_mask('orders', 'note', 'clear', '{admin}', priority => -1), authz.create_mask('orders', 'note', 'left(note, 1) || tenant'),
+		authz.create_mask('orders', 'shelf', 'null');
+	SELECT authz.drop_mask('orders', 'shelf');
+	SELECT authz.create_masked_view('document', 'public.paper');
+	SELECT authz.create_masked_view('orders', 'public."Pur chase"', '{id,tenant,note,state,place}');
+	GRANT SELECT, INSERT, UPDATE, DELETE ON public.paper TO app;
+	GRANT SELECT, UPDATE (note, state) ON public."Pur chase" TO app;
+	GRANT SELECT ON public.paper TO clara WITH GRANT OPTION;
+	-- Keeps its name in the view, and is masked under the new one.
+	ALTER TABLE orders RENAME COLUMN place TO "the place";
+	SELECT authz.create_mask('orders', 'the place', 'null', '{reader}');
+	CREATE VIEW public.headline WITH (security_barrier) AS SELECT id, title FROM public.paper WHERE title LIKE '%1%';
+	GRANT SELECT ON public.headline TO app;
+
 	SELECT authz.grant_role('dave', 'tenant', reason => 'stands in'), authz.grant_role('dave', 'admin', '(,2020-01-01)'),
 		authz.grant_role('erin', 'admin', '[2020-01-01,2120-01-01)', issuer => 'https://issuer.example'),
 		authz.grant_role('clara at the desk', 'member');
@@ -116,17 +144,29 @@ my @asked = (
 	"INSERT INTO shop.orders VALUES (1000, 3, 'open', 'x')",
 	"INSERT INTO shop.orders_low VALUES (1000, 2, 'open', 'x')",
 	"INSERT INTO shop.letter VALUES (1000, 'alice', 'x', NULL, 'bob')",
-	'SELECT * FROM shop.member');
+	'SELECT * FROM shop.member',
+	q{SELECT p.*, authz.is_masked(p, 'title'), authz.is_masked(p, 'Secret Note') FROM public.paper p},
+	q{SELECT note, state, place, count(*), sum(id), bool_or(authz.is_masked(p, 'place')) FROM public."Pur chase" p GROUP BY 1, 2, 3},
+	q{SELECT authz.is_masked('public.paper', 'title', '{"id": 2}')},
+	'SELECT count(*), min(title) FROM public.headline',
+	q{UPDATE public.paper SET title = title || '!' WHERE id < 10 RETURNING *},
+	q{UPDATE public."Pur chase" SET note = note, state = state RETURNING id},
+	q{UPDATE public."Pur chase" SET note = 'new' WHERE id > 100 RETURNING id, note},
+	q{UPDATE public."Pur chase" SET state = 'open' WHERE id > 100 RETURNING id},
+	'UPDATE public."Pur chase" SET place = place',
+	q{UPDATE public.paper SET "Secret Note" = 'x' WHERE id = 2},
+	'INSERT INTO public.paper (id, owner) VALUES (1000, authz.subject()) RETURNING *',
+	q{DELETE FROM public.paper WHERE title LIKE 't%' RETURNING id});
 
 # Everything that everybody may do.
 sub fingerprint
 {
-	my ($database) = @_;
+	my ($database, $on) = (@_, $node);
 	my $result = '';
 
 	for my $who (sort keys %token, 'clara')
 	{
-		my $session = AuthzSession->on($node, user => $who eq 'clara' ? 'clara' : 'app', database => $database);
+		my $session = AuthzSession->on($on, user => $who eq 'clara' ? 'clara' : 'app', database => $database);
 
 		$result .= "$who: " . $session->query("SET authz.token = '" . ($token{$who} // '') . "'") . "\n";
 		for my $sql (@asked)
@@ -151,11 +191,22 @@ my @catalog = (
 	'SELECT * FROM authz.role_grant ORDER BY 1', 'SELECT * FROM authz.issuer WHERE NOT internal ORDER BY 1',
 	q{SELECT * FROM authz.key WHERE issuer <> 'authz:internal' ORDER BY 1, 2},
 	'SELECT * FROM authz.revoked_token', 'SELECT * FROM authz.revoked_session', 'SELECT * FROM authz.revoked_subject',
-	'SELECT * FROM authz.login_map');
+	'SELECT * FROM authz.login_map',
+	q{SELECT (to_jsonb(m) - 'depends_on')::text FROM authz.mask m ORDER BY relation::text, column_name, priority},
+	'SELECT * FROM authz.mask_key',
+	'SELECT * FROM authz.masked_view_status() ORDER BY view::text',
+	# Masked views themselves, and who may do what with them and their tables.
+	q{SELECT v.view, c.relowner::regrole, pg_get_viewdef(v.view), obj_description(v.view), pg_get_triggerdef(t.oid), t.tgenabled
+		FROM authz.masked_views() v JOIN pg_class c ON c.oid = v.view JOIN pg_trigger t ON t.tgrelid = v.view ORDER BY v.view::text, t.tgname},
+	q{SELECT a.attrelid::regclass, a.attname, col_description(a.attrelid, a.attnum), pg_get_expr(d.adbin, d.adrelid), (SELECT array_agg(g.grantee::regrole || ' ' || g.privilege_type ORDER BY 1) FROM aclexplode(a.attacl) g)
+		FROM pg_attribute a JOIN authz.masked_views() v ON v.view = a.attrelid LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+		WHERE a.attnum > 0 ORDER BY a.attrelid::regclass::text, a.attnum},
+	q{SELECT c.oid::regclass, g.grantor::regrole, g.grantee::regrole, g.privilege_type, g.is_grantable FROM pg_class c, aclexplode(c.relacl) g
+		WHERE c.relnamespace IN ('public'::regnamespace, 'shop'::regnamespace) ORDER BY c.oid::regclass::text, 2, 3, 4});
 sub catalog
 {
-	my ($database) = @_;
-	my $session = AuthzSession->on($node, database => $database);
+	my ($database, $on) = (@_, $node);
+	my $session = AuthzSession->on($on, database => $database);
 
 	return join "\n", map { $session->query($_) } @catalog;
 }
@@ -180,6 +231,17 @@ like($decisions, qr/^alice: SELECT count.* FROM shop.orders: 20\|3\|117/m, 'a te
 like($decisions, qr/^nobody: SELECT count.* FROM shop.orders: 0\|/m, 'somebody has none to gain');
 like($decisions, qr/^clara: SELECT count.* FROM shop.orders: 20\|/m, 'a mapped login has rows');
 like($decisions, qr/^thief: SELECT count.* FROM shop.orders: ERROR 28000 token refused: it has been revoked/m, 'a token is revoked');
+
+my $paper = q{SELECT p\.\*.*public\.paper p};
+like($decisions, qr/^alice: $paper: 12\|alice\|t12\|\|f\|t .* 2\|\|t\*\*\*\|\|t\|t/m, 'a column is shown in some rows and masked in others');
+like($decisions, qr/^bob: $paper: 10\|bob\|t\*\*\*\|[0-9a-f]{12}\|t\|t/m, 'a member reads pseudonyms');
+like($decisions, qr/^nobody: $paper: 1\|bob\|\|sealed\|t\|t$/m, 'nobody reads a constant');
+like($decisions, qr/^erin: SELECT note.*: n100\|\|\|1\|100\|t /m, 'an admin reads notes as they are');
+like($decisions, qr/^alice: UPDATE public.paper SET "Sec.*: ERROR 42501 permission denied to update column "Secret Note" of table "document"$/m,
+	'and does not write what she does not see');
+unlike($catalog, qr/^ERROR/m, 'the administrator may see all of it');
+like($catalog, qr/^"Pur chase"\|shop.orders\|\{shelf\}\|$/m, 'a view lacks a column, and nothing is wrong with it');
+like($catalog, qr/^paper\|shop.document\|\{\}\|$/m, 'nor with the other');
 
 my $directory = PostgreSQL::Test::Utils::tempdir();
 my @superuser = ('-U', $node->safe_psql('postgres', 'SELECT current_user'));
@@ -211,8 +273,8 @@ for my $stage (@stage)
 for my $database (sort keys %restore, 'parallel')
 {
 	command_ok($restore{$database}, "$database: restored") if $restore{$database};
-	is_same(catalog($database), $catalog, "$database: policies, history, grants, issuers and keys are the same");
-	is_same(fingerprint($database), $decisions, "$database: everybody is permitted the same");
+	is_same(catalog($database), $catalog, "$database: policies, masks and their views, history, grants, issuers and keys are the same");
+	is_same(fingerprint($database), $decisions, "$database: everybody is permitted and shown the same");
 	isnt($node->safe_psql($database, q{SELECT key FROM authz.key WHERE issuer = 'authz:internal'}), $internal_key,
 		"$database: an internal key of its own");
 }
@@ -245,6 +307,22 @@ for my $database ('plain', 'archive')
 	is($session->query(q{SELECT relation, logical, complete FROM authz.protected_table WHERE relation IN ('shop.added'::regclass, 'shop.orders_9'::regclass) ORDER BY relation::text}),
 		"shop.added|shop.added|t\nshop.orders_9|shop.orders|t", "$database: of a protected schema, a protected table, are protected");
 	is($app->query('SELECT count(*) FROM shop.added'), '0', "$database: closed");
+	like($session->query('ALTER TABLE shop.orders RENAME COLUMN "the place" TO place'),
+		qr/^ERROR 2BP01 mask 100 of column "the place" on table shop.orders depends/, "$database: what a mask needs stays");
+	my $purchase = 'SELECT p.*, authz.is_masked(p, %s) FROM public."Pur chase" p WHERE id = 5';
+	is($app->query(sprintf $purchase, q{'note'}), '5|5|n5|open||f', "$database: an admin by grant sees a note as it is");
+	is($session->query(q{SELECT authz.alter_mask('shop.orders', 'note', 'constant(''no note'')', priority => -1)}), '', "$database: a mask changes");
+	is($app->query(sprintf $purchase, q{'note'}), '5|5|no note|open||t', "$database: it binds");
+	is($session->query(q{SELECT h.operation, h.object_type, h.name FROM authz.policy_history h ORDER BY h.version DESC LIMIT 1}),
+		'alter|mask|note -1', "$database: and is in the history");
+	is($session->query(q{SELECT authz.rotate_mask_key(); SELECT authz.create_mask('shop.orders', 'shelf', 'constant(''x'')')}), "\n", "$database: a key, a mask");
+	is($session->query(q{SELECT authz.alter_masked_view('public."Pur chase"')}), '', "$database: a view follows its table");
+	is($app->query(sprintf $purchase, q{'shelf'}), '5|5|no note|open||x|t', "$database: and shows what it lacked");
+	is($session->query(q{SELECT authz.create_masked_view('shop.member', 'shop.club'); SELECT * FROM authz.masked_view_status() ORDER BY view::text}),
+		qq{shop.club\n"Pur chase"|shop.orders|{}|\npaper|shop.document|{}|\nshop.club|shop.member|{}|}, "$database: a new view, nothing missing, nothing wrong");
+	is($session->query(q{SELECT authz.unprotect_schema('shop'); SELECT authz.unprotect('shop.document')}), 'ERROR 2BP01 masked view public.paper shows table shop.document', "$database: unprotect waits for the views");
+	is($session->query(q{DROP VIEW public.headline; SELECT authz.drop_masked_view('public.paper');
+		SELECT to_regclass('public.paper') IS NULL, count(*) FROM authz.masked_view_status()}), "\nt|2", "$database: a view is dropped");
 	is($session->query(q{SELECT authz.unprotect_schema('shop'); SELECT authz.unprotect('shop.document')}), "\n", "$database: unprotect works");
 	is($app->query('SELECT count(*) FROM shop.document'), '40', "$database: and opens");
 }
@@ -258,6 +336,34 @@ is_same(catalog('inserts'), $catalog, 'a second time: nothing has changed');
 $node->run_log([ 'pg_restore', '-d', $node->connstr('inserts'), "$directory/archive" ]);
 is($node->safe_psql('inserts', 'SELECT authz.policy_version()'), $node->safe_psql('original', 'SELECT authz.policy_version()'), 'a second time, errors ignored: no new version');
 is($node->safe_psql('inserts', q{SELECT count(*) FROM authz.policy}), $node->safe_psql('original', q{SELECT count(*) FROM authz.policy}), 'a second time, errors ignored: no policy twice');
+is($node->safe_psql('inserts', q{SELECT (SELECT count(*) FROM authz.mask), v.* FROM authz.masked_view_status() v ORDER BY view::text}),
+	$node->safe_psql('original', q{SELECT (SELECT count(*) FROM authz.mask), v.* FROM authz.masked_view_status() v ORDER BY view::text}),
+	'a second time, errors ignored: no mask twice, views all right');
+
+# Another cluster, whose administrator made the roles of people but not the extension's.
+my $elsewhere = PostgreSQL::Test::Cluster->new('elsewhere');
+$elsewhere->init;
+$elsewhere->start;
+$elsewhere->safe_psql('postgres', <<~'SQL');
+	CREATE ROLE app LOGIN;
+	CREATE ROLE clara LOGIN IN ROLE app;
+	CREATE ROLE proprietor LOGIN;
+	CREATE DATABASE archive;
+	CREATE DATABASE plain;
+	SQL
+is($elsewhere->safe_psql('postgres', q{SELECT count(*) FROM pg_roles WHERE rolname LIKE 'authz%'}), '0', 'elsewhere: no authz_view, no authz_admin');
+for my $database ('archive', 'plain')
+{
+	my @command = @{ $restore{$database} };
+
+	s/^port=.*/$elsewhere->connstr($database)/e for @command;
+	command_ok(\@command, "elsewhere, $database: restored");
+	is_same(catalog($database, $elsewhere), $catalog, "elsewhere, $database: all is the same");
+	is_same(fingerprint($database, $elsewhere), $decisions, "elsewhere, $database: everybody is permitted and shown the same");
+}
+is($elsewhere->safe_psql('plain', q{SELECT rolcanlogin, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = 'authz_view'}), 'f|f|f',
+	'elsewhere: authz_view is there, and is nobody');
+$elsewhere->stop;
 
 # A dump is complete or fails.
 command_fails_like([ 'pg_dump', '-d', $node->connstr('original'), '-U', 'proprietor', '-t', 'shop.orders_low', '-f', "$directory/owner.sql" ],
@@ -265,20 +371,26 @@ command_fails_like([ 'pg_dump', '-d', $node->connstr('original'), '-U', 'proprie
 unlike(slurp_file("$directory/owner.sql"), qr/n1$/m, 'and has no row in it');
 
 # One table: closed in a database that knows nothing of its policies.
-command_ok([ 'pg_dump', '-d', $node->connstr('original'), '-t', 'shop.document', '-t', 'shop.letter', '-f', "$directory/table.sql" ], 'pg_dump -t');
+command_ok([ 'pg_dump', '-d', $node->connstr('original'), '-t', 'shop.document', '-t', 'shop.letter', '-t', 'public.paper', '-f', "$directory/table.sql" ], 'pg_dump -t');
 $node->safe_psql('one_table', 'CREATE EXTENSION authz; CREATE SCHEMA shop; GRANT USAGE ON SCHEMA shop TO app');
 command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('one_table'), '-f', "$directory/table.sql" ], 'one table: restored');
 my $app = AuthzSession->on($node, user => 'app', database => 'one_table');
 is($node->safe_psql('one_table', 'SELECT count(*) FROM shop.document'), '40', 'one table: the rows are there');
 is($app->query('SELECT count(*) FROM shop.document'), '0', 'one table: nobody sees them');
 like($app->query(q{INSERT INTO shop.document VALUES (1000, 'x')}), qr/^ERROR 42501/, 'one table: nor adds to them');
+is($app->query('SELECT count(*) FROM public.paper'), 'ERROR 55000 table "document" is not protected', 'one table: nor through its masked view');
+is($node->safe_psql('one_table', 'SELECT * FROM authz.masked_view_status()'), 'paper|shop.document|{}|its table is not protected', 'one table: the view says why');
 $node->safe_psql('one_table', q{SELECT authz.protect('shop.document'); SELECT authz.create_policy('p', 'shop.document', '{select}', 'id <= 3', '{anonymous}')});
 is($app->query('SELECT count(*) FROM shop.document'), '3', 'one table: protected again, policies work');
+is($app->query('SELECT title FROM public.paper WHERE id = 1'), 't1', 'one table: its masks have stayed behind like its policies');
+$node->safe_psql('one_table', q{SELECT authz.create_mask('shop.document', 'title', 'partial(1, 0)', '{*,anonymous}')});
+is($app->query('SELECT title FROM public.paper WHERE id = 1'), 't***', 'one table: masks made again work');
 $node->safe_psql('bare', 'CREATE SCHEMA shop; GRANT USAGE ON SCHEMA shop TO app');
 $node->run_log([ 'psql', '-X', '-q', '-d', $node->connstr('bare'), '-f', "$directory/table.sql" ]);
 $app = AuthzSession->on($node, user => 'app', database => 'bare');
 is($node->safe_psql('bare', 'SELECT count(*) FROM shop.document'), '40', 'without the extension: the rows are there');
 is($app->query('SELECT count(*) FROM shop.document'), '0', 'without the extension: nobody sees them');
+like($app->query('SELECT count(*) FROM public.paper'), qr/^ERROR 42P01/, 'without the extension: there is no masked view');
 
 $node->stop;
 done_testing();

@@ -16,6 +16,7 @@
 #include "nothing.h"
 #include "policyset.h"
 #include "write.h"
+#include "writeplan.h"
 
 PG_MODULE_MAGIC;
 
@@ -31,6 +32,7 @@ _PG_init(void)
 	authz_masked_init();
 	authz_nothing_init();
 	authz_write_init();
+	authz_writeplan_init();
 	authz_identity_init();
 	authz_guc_init();
 }

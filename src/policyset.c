@@ -504,6 +504,12 @@ authz_policyset_masks(AuthzPolicySet *set, AttrNumber column, const AuthzIdentit
 	return rules;
 }
 
+uint64
+authz_policyset_invalidations(void)
+{
+	return invalidations;
+}
+
 void
 authz_policyset_init(void)
 {

@@ -89,6 +89,9 @@ extern bool authz_policyset_is_masked(const AuthzPolicySet *set, AttrNumber colu
 /* List of AuthzMaskRule * of a column that may apply to an identity, in the order in which they do.  Raises as rules does. */
 extern List *authz_policyset_masks(AuthzPolicySet *set, AttrNumber column, const AuthzIdentity *identity);
 
+/* How many invalidations of relations this backend has accepted. */
+extern uint64 authz_policyset_invalidations(void);
+
 extern void authz_policyset_init(void);
 
 #endif							/* AUTHZ_POLICYSET_H */

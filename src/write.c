@@ -3,11 +3,6 @@
  *	  The INSTEAD OF trigger of masked views: what changed in a row of the view
  *	  is written to the table.
  *
- * The statements on the table are made as the rewriter makes them of an
- * updatable view: permissions and row security are those of the view's owner,
- * everything else (triggers of the table, functions, current_user) is the
- * caller's.  So policies decide, by the columns that really change.
- *
  * What the caller read was masked, and may be old: a row is written only if the
  * view would still show all of it as it did.  With an ordinary view a
  * concurrent change would have the statement's WHERE looked at again; from here
@@ -21,69 +16,31 @@
 #include "access/htup_details.h"
 #include "access/sysattr.h"
 #include "access/xact.h"
-#include "catalog/pg_authid.h"
-#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
-#include "lib/stringinfo.h"
-#include "miscadmin.h"
-#include "parser/analyze.h"
-#include "parser/parser.h"
 #include "parser/parsetree.h"
-#include "rewrite/rewriteDefine.h"
-#include "rewrite/rewriteHandler.h"
 #include "tcop/dest.h"
-#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
-#include "condition.h"
 #include "masked_view.h"
 #include "masking.h"
 #include "trigger.h"
 #include "write.h"
+#include "writeplan.h"
 
 /* Bytes of a json value up to which it is compared as jsonb; longer ones as they are. */
 #define MAX_COMPARED_JSON	100000
 
-/* A statement on the table, planned for an identity and the policies of a moment. */
-typedef struct Statement
-{
-	CmdType		command;		/* CMD_SELECT: why a row was not written; an UPDATE that sets nothing: lock it */
-	Bitmapset  *set;			/* columns of the view that it sets, from 0 */
-	uint64		signature;		/* of the identity */
-	uint64		serial;			/* of the policies */
-	PlannedStmt *plan;
-	MemoryContext context;		/* holds this struct */
-} Statement;
-
-/* What is kept for one statement on the view. */
-typedef struct Write
-{
-	AuthzMaskedView view;
-	char	   *table;			/* qualified and quoted */
-	char	  **names;			/* of the table's columns by position in the view, quoted */
-	Oid		   *collations;		/* of the view's columns */
-	Bitmapset  *named;			/* columns that an INSERT names, from 0 */
-	bool		has_returning;	/* does anybody want to see what became of an INSERT? */
-	CommandId	command;		/* of the statement on the view */
-	Bitmapset  *key;			/* columns of the view that tell a row; NULL if not looked for or none */
-	List	   *statements;		/* of Statement * */
-	ParamListInfo params;		/* $1.. the row as it was shown, then the row as it is to be */
-	MemoryContext context;
-} Write;
-
 static ExecutorRun_hook_type prev_executor_run = NULL;
 static QueryDesc *running = NULL;	/* the innermost */
 
-/* Takes the first row of a statement in the form of the view, or of what CMD_SELECT returns. */
+/* Takes the first row of a statement in the form of the view, or of what AUTHZ_WRITE_EXPLAIN returns. */
 typedef struct RowReceiver
 {
 	DestReceiver base;
@@ -121,8 +78,9 @@ end_receiving(DestReceiver *base)
 
 /* Run a statement and return how many rows it wrote or read. */
 static uint64
-run(Write *write, const Statement *statement, RowReceiver *receiver)
+run(AuthzWrite *write, Relation view, AuthzWriteKind kind, const Bitmapset *set, RowReceiver *receiver)
 {
+	const AuthzStatement *statement = authz_writeplan_get(write, view, kind, set);
 	QueryDesc  *query;
 	uint64		processed;
 
@@ -152,287 +110,8 @@ run(Write *write, const Statement *statement, RowReceiver *receiver)
 	return processed;
 }
 
-/* authz.masked(t.<column>, ...): what the view shows of a column */
-static char *
-shown(const Write *write, int i)
-{
-	return psprintf("authz.masked(t.%s, %s, t.tableoid)", write->names[i],
-					quote_literal_cstr(get_attname(write->view.relid, write->view.columns[i], false)));
-}
-
-/* <left> = $i for a column's type; its text where it has no equality. */
 static void
-append_equal(StringInfo text, const Write *write, int i, const char *left)
-{
-	Oid			type = write->params->params[i].ptype;
-	TypeCacheEntry *cached = lookup_type_cache(type, TYPECACHE_EQ_OPR);
-	Oid			collation = write->collations[i];
-	HeapTuple	tuple;
-	Form_pg_operator operator;
-
-	if (!OidIsValid(cached->eq_opr))
-	{
-		appendStringInfo(text, "(%s)::text COLLATE \"C\" OPERATOR(pg_catalog.=) $%d::text", left, i + 1);
-		return;
-	}
-	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(cached->eq_opr));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", cached->eq_opr);
-	operator = (Form_pg_operator) GETSTRUCT(tuple);
-	appendStringInfo(text, "%s OPERATOR(%s.%s) $%d", left, quote_identifier(get_namespace_name(operator->oprnamespace)),
-					 NameStr(operator->oprname), i + 1);
-	ReleaseSysCache(tuple);
-	/* A column of a domain may have another collation than the domain. */
-	if (OidIsValid(collation) && collation != get_typcollation(type))
-		appendStringInfo(text, " COLLATE %s", generate_collation_name(collation));
-}
-
-static void
-append_key(StringInfo text, const Write *write)
-{
-	int			i = -1;
-
-	while ((i = bms_next_member(write->key, i)) >= 0)
-	{
-		if (i != bms_next_member(write->key, -1))
-			appendStringInfoString(text, " AND ");
-		append_equal(text, write, i, psprintf("t.%s", write->names[i]));
-	}
-}
-
-/*
- * Would the view show the row as it did?  A mask that reads other rows is not
- * looked at: the statement may have changed those.
- */
-static void
-append_unchanged(StringInfo text, const Write *write)
-{
-	appendStringInfoString(text, "true");
-	for (int i = 0; i < write->view.ncolumns; i++)
-	{
-		char	   *value;
-
-		if (bms_is_member(i, write->key) || authz_masking_reads_others(write->view.relid, write->view.columns[i]))
-			continue;
-		value = shown(write, i);
-		appendStringInfoString(text, " AND (");
-		append_equal(text, write, i, value);
-		appendStringInfo(text, " OR (%s IS NULL AND $%d IS NULL))", value, i + 1);
-	}
-}
-
-static void
-append_returning(StringInfo text, const Write *write)
-{
-	for (int i = 0; i < write->view.ncolumns; i++)
-		appendStringInfo(text, "%s%s", i == 0 ? " RETURNING " : ", ", shown(write, i));
-}
-
-/* One RETURNING row needs a policy for select: an identity without any may still insert. */
-static bool
-may_select(Oid relid)
-{
-	List	   *rules = authz_policyset_rules(authz_policyset_get(relid), AUTHZ_ACTION_SELECT,
-											  authz_identity_get(), NULL);
-	ListCell   *lc;
-
-	foreach(lc, rules)
-	{
-		if (((AuthzRule *) lfirst(lc))->effect == AUTHZ_PERMIT)
-			return true;
-	}
-	return false;
-}
-
-static char *
-insert_text(const Write *write, Bitmapset *set)
-{
-	StringInfoData text;
-	int			i = -1;
-
-	initStringInfo(&text);
-	appendStringInfo(&text, "INSERT INTO %s AS t", write->table);
-	while ((i = bms_next_member(set, i)) >= 0)
-		appendStringInfo(&text, "%s%s", bms_next_member(set, -1) == i ? " (" : ", ", write->names[i]);
-	i = -1;
-	while ((i = bms_next_member(set, i)) >= 0)
-		appendStringInfo(&text, "%s$%d", bms_next_member(set, -1) == i ? ") VALUES (" : ", ",
-						 write->view.ncolumns + i + 1);
-	appendStringInfoString(&text, bms_is_empty(set) ? " DEFAULT VALUES" : ")");
-	if (write->has_returning && may_select(write->view.relid))
-		append_returning(&text, write);
-	return text.data;
-}
-
-static char *
-update_text(const Write *write, Bitmapset *set)
-{
-	StringInfoData text;
-	int			i = -1;
-
-	initStringInfo(&text);
-	appendStringInfo(&text, "UPDATE %s AS t SET", write->table);
-	while ((i = bms_next_member(set, i)) >= 0)
-		appendStringInfo(&text, "%s %s = $%d", bms_next_member(set, -1) == i ? "" : ",",
-						 write->names[i], write->view.ncolumns + i + 1);
-	appendStringInfoString(&text, " WHERE ");
-	append_key(&text, write);
-	appendStringInfoString(&text, " AND ");
-	append_unchanged(&text, write);
-	append_returning(&text, write);
-	return text.data;
-}
-
-/* May the row be updated, and would the view show it as it did?  Then it is locked, as an UPDATE would. */
-static char *
-lock_text(const Write *write)
-{
-	StringInfoData text;
-
-	initStringInfo(&text);
-	for (int i = 0; i < write->view.ncolumns; i++)
-		appendStringInfo(&text, "%s%s", i == 0 ? "SELECT " : ", ", shown(write, i));
-	appendStringInfo(&text, " FROM %s AS t WHERE ", write->table);
-	append_key(&text, write);
-	appendStringInfoString(&text, " AND ");
-	append_unchanged(&text, write);
-	appendStringInfoString(&text, " FOR NO KEY UPDATE OF t");
-	return text.data;
-}
-
-static char *
-delete_text(const Write *write)
-{
-	StringInfoData text;
-
-	initStringInfo(&text);
-	appendStringInfo(&text, "DELETE FROM %s AS t WHERE ", write->table);
-	append_key(&text, write);
-	appendStringInfoString(&text, " AND ");
-	append_unchanged(&text, write);
-	return text.data;
-}
-
-/*
- * Why was a row not written?  Columns: is it as it was shown; who wrote it last
- * (xmin, cmin); may it be updated at all; may the set be; then for each column
- * of the set, may it be.
- */
-static char *
-reason_text(const Write *write, Bitmapset *set)
-{
-	StringInfoData text;
-	int			i = -1;
-
-	initStringInfo(&text);
-	appendStringInfoString(&text, "SELECT ");
-	append_unchanged(&text, write);
-	appendStringInfoString(&text, ", t.xmin, t.cmin, authz.permits_row('update', t.*, '{}')");
-	appendStringInfoString(&text, ", authz.permits_row('update', t.*, ARRAY[");
-	while ((i = bms_next_member(set, i)) >= 0)
-		appendStringInfo(&text, "%s%s", i == bms_next_member(set, -1) ? "" : ", ",
-						 quote_literal_cstr(get_attname(write->view.relid, write->view.columns[i], false)));
-	appendStringInfoString(&text, "]::name[])");
-	i = -1;
-	while ((i = bms_next_member(set, i)) >= 0)
-		appendStringInfo(&text, ", authz.permits_row('update', t.*, ARRAY[%s]::name[])",
-						 quote_literal_cstr(get_attname(write->view.relid, write->view.columns[i], false)));
-	appendStringInfo(&text, " FROM %s AS t WHERE ", write->table);
-	append_key(&text, write);
-	return text.data;
-}
-
-static char *
-statement_text(const Write *write, CmdType command, Bitmapset *set)
-{
-	if (command == CMD_INSERT)
-		return insert_text(write, set);
-	if (command == CMD_UPDATE)
-		return bms_is_empty(set) ? lock_text(write) : update_text(write, set);
-	if (command == CMD_DELETE)
-		return delete_text(write);
-	return reason_text(write, set);
-}
-
-/*
- * The caller need not be able to name the table, hence the superuser for the
- * analysis: it resolves names and runs nothing.  Rewriting and planning are his again.
- */
-static Query *
-analyse(const Write *write, const char *text, Oid view_owner)
-{
-	Oid			types[2 * MaxHeapAttributeNumber];
-	Query	   *query;
-	List	   *rewritten;
-	Oid			user;
-	int			context;
-	int			level = authz_condition_enter_canonical();
-
-	for (int i = 0; i < write->params->numParams; i++)
-		types[i] = write->params->params[i].ptype;
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID,
-						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-	query = parse_analyze_fixedparams(linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT)), text,
-									  types, write->params->numParams, NULL);
-	SetUserIdAndSecContext(user, context);
-	authz_condition_leave_canonical(level);
-
-	setRuleCheckAsUser((Node *) query, view_owner);
-	rewritten = QueryRewrite(query);
-	if (list_length(rewritten) != 1 || linitial_node(Query, rewritten)->commandType != query->commandType)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot write through a masked view to table %s, which has rules", write->table),
-				 errhint("Make them triggers.")));
-	return linitial_node(Query, rewritten);
-}
-
-static bool
-is_current(const Statement *statement, const Write *write)
-{
-	return statement->signature == authz_identity_get()->signature &&
-		statement->serial == authz_policyset_serial(authz_policyset_get(write->view.relid));
-}
-
-/* The statement that does something with a row, planned if it is not yet. */
-static Statement *
-get_statement(Write *write, Relation view, CmdType command, Bitmapset *set)
-{
-	MemoryContext context;
-	MemoryContext outer;
-	Statement  *statement;
-	ListCell   *lc;
-
-	foreach(lc, write->statements)
-	{
-		statement = lfirst(lc);
-		if (statement->command != command || !bms_equal(statement->set, set))
-			continue;
-		if (is_current(statement, write))
-			return statement;
-		write->statements = foreach_delete_current(write->statements, lc);
-		MemoryContextDelete(statement->context);
-	}
-
-	context = AllocSetContextCreate(write->context, "authz view write", ALLOCSET_SMALL_SIZES);
-	outer = MemoryContextSwitchTo(context);
-	statement = palloc0_object(Statement);
-	statement->context = context;
-	statement->command = command;
-	statement->set = bms_copy(set);
-	statement->signature = authz_identity_get()->signature;
-	statement->serial = authz_policyset_serial(authz_policyset_get(write->view.relid));
-	statement->plan = pg_plan_query(analyse(write, statement_text(write, command, set), view->rd_rel->relowner),
-									"authz.write_masked_view", 0, NULL);
-	MemoryContextSwitchTo(write->context);
-	write->statements = lappend(write->statements, statement);
-	MemoryContextSwitchTo(outer);
-	return statement;
-}
-
-static void
-require_key(Write *write, Relation view)
+require_key(AuthzWrite *write, Relation view)
 {
 	MemoryContext outer = MemoryContextSwitchTo(write->context);
 
@@ -457,7 +136,7 @@ returns_from(const PlannedStmt *statement, Plan *plan, Oid viewid)
  * is not NULL, and gets nothing back.
  */
 static void
-look_at_statement(Write *write, Relation view)
+look_at_statement(AuthzWrite *write, Relation view)
 {
 	const PlannedStmt *statement = running ? running->plannedstmt : NULL;
 	ListCell   *lc;
@@ -479,13 +158,13 @@ look_at_statement(Write *write, Relation view)
 		write->has_returning |= returns_from(statement, lfirst(lc), RelationGetRelid(view));
 }
 
-static Write *
+static AuthzWrite *
 begin_write(TriggerData *trigger, MemoryContext context)
 {
 	Relation	view = trigger->tg_relation;
 	TupleDesc	descriptor = RelationGetDescr(view);
 	MemoryContext outer = MemoryContextSwitchTo(context);
-	Write	   *write = palloc0_object(Write);
+	AuthzWrite *write = palloc0_object(AuthzWrite);
 
 	if (!TRIGGER_FIRED_INSTEAD(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
 		!authz_masked_view_read(view, &write->view))
@@ -514,7 +193,7 @@ begin_write(TriggerData *trigger, MemoryContext context)
 
 /* Bind a row of the view to the parameters from `first` on. */
 static void
-bind_row(Write *write, Relation view, HeapTuple row, int first)
+bind_row(AuthzWrite *write, Relation view, HeapTuple row, int first)
 {
 	for (int i = 0; i < write->view.ncolumns; i++)
 	{
@@ -570,7 +249,7 @@ typedef struct Changes
 } Changes;
 
 static Changes
-find_changes(Write *write)
+find_changes(AuthzWrite *write)
 {
 	Changes		changes = {NULL, NULL};
 
@@ -598,7 +277,7 @@ find_changes(Write *write)
 
 /* The columns of a set that this identity sees clear in every row: what it read of them is what is there. */
 static Bitmapset *
-clear_columns(const Write *write, const Bitmapset *set)
+clear_columns(const AuthzWrite *write, const Bitmapset *set)
 {
 	Bitmapset  *clear = NULL;
 	int			i = -1;
@@ -613,7 +292,7 @@ clear_columns(const Write *write, const Bitmapset *set)
 
 /* Has the table values of its own for a column, whatever its default is? */
 static bool
-is_computed(const Write *write, int i)
+is_computed(const AuthzWrite *write, int i)
 {
 	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(write->view.relid),
 										Int16GetDatum(write->view.columns[i]));
@@ -626,7 +305,7 @@ is_computed(const Write *write, int i)
 
 /* Columns of a new row that the table is not to choose: those that are named, but for DEFAULT where only the table has one. */
 static Bitmapset *
-given_columns(Write *write)
+given_columns(AuthzWrite *write)
 {
 	Bitmapset  *given = NULL;
 
@@ -641,7 +320,7 @@ given_columns(Write *write)
 }
 
 static void
-refuse_column(const Write *write, int position, const char *detail)
+refuse_column(const AuthzWrite *write, int position, const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -662,7 +341,7 @@ get_flag(const RowReceiver *receiver, int column)
 }
 
 static bool
-is_written_by_statement(const Write *write, const RowReceiver *receiver)
+is_written_by_statement(const AuthzWrite *write, const RowReceiver *receiver)
 {
 	bool		isnull;
 	TransactionId xmin = DatumGetTransactionId(heap_getattr(receiver->row, 2, receiver->descriptor, &isnull));
@@ -677,12 +356,12 @@ is_written_by_statement(const Write *write, const RowReceiver *receiver)
  * it, or if a trigger of the table would not have it.
  */
 static void
-explain_nothing(Write *write, Relation view, Bitmapset *set)
+explain_nothing(AuthzWrite *write, Relation view, Bitmapset *set)
 {
 	RowReceiver receiver = {0};
 	int			position = -1;
 
-	if (run(write, get_statement(write, view, CMD_SELECT, set), &receiver) == 0)
+	if (run(write, view, AUTHZ_WRITE_EXPLAIN, set, &receiver) == 0)
 		return;
 	if (!get_flag(&receiver, 1))
 	{
@@ -707,7 +386,7 @@ explain_nothing(Write *write, Relation view, Bitmapset *set)
 }
 
 static HeapTuple
-insert_row(Write *write, Relation view, HeapTuple row)
+insert_row(AuthzWrite *write, Relation view, HeapTuple row)
 {
 	TupleDesc	descriptor = RelationGetDescr(view);
 	RowReceiver receiver = {.descriptor = descriptor};
@@ -715,7 +394,7 @@ insert_row(Write *write, Relation view, HeapTuple row)
 	bool	   *nulls;
 
 	bind_row(write, view, row, write->view.ncolumns);
-	if (run(write, get_statement(write, view, CMD_INSERT, given_columns(write)), &receiver) == 0)
+	if (run(write, view, AUTHZ_WRITE_INSERT, given_columns(write), &receiver) == 0)
 		return NULL;			/* a trigger of the table would not have it */
 	if (receiver.row)
 		return receiver.row;
@@ -726,8 +405,14 @@ insert_row(Write *write, Relation view, HeapTuple row)
 	return heap_form_tuple(descriptor, values, nulls);
 }
 
+static bool
+update_columns(AuthzWrite *write, Relation view, const Bitmapset *set, RowReceiver *receiver)
+{
+	return run(write, view, bms_is_empty(set) ? AUTHZ_WRITE_LOCK : AUTHZ_WRITE_UPDATE, set, receiver) > 0;
+}
+
 static HeapTuple
-update_row(Write *write, Relation view, HeapTuple old, HeapTuple new)
+update_row(AuthzWrite *write, Relation view, HeapTuple old, HeapTuple new)
 {
 	RowReceiver receiver = {.descriptor = RelationGetDescr(view)};
 	Changes		changes;
@@ -740,23 +425,21 @@ update_row(Write *write, Relation view, HeapTuple old, HeapTuple new)
 	/* 1.50 for 1.5 is written where it may be; it is no reason to refuse the rest, and no change of a mask. */
 	changes = find_changes(write);
 	all = bms_union(changes.changed, clear_columns(write, changes.rewritten));
-	if (run(write, get_statement(write, view, CMD_UPDATE, all), &receiver) > 0)
-		return receiver.row;
-	if (!bms_equal(all, changes.changed) &&
-		run(write, get_statement(write, view, CMD_UPDATE, changes.changed), &receiver) > 0)
+	if (update_columns(write, view, all, &receiver) ||
+		(!bms_equal(all, changes.changed) && update_columns(write, view, changes.changed, &receiver)))
 		return receiver.row;
 	explain_nothing(write, view, changes.changed);
 	return NULL;
 }
 
 static HeapTuple
-delete_row(Write *write, Relation view, HeapTuple old)
+delete_row(AuthzWrite *write, Relation view, HeapTuple old)
 {
 	RowReceiver receiver = {0};
 
 	bind_row(write, view, old, 0);
 	require_key(write, view);
-	if (run(write, get_statement(write, view, CMD_DELETE, NULL), &receiver) > 0)
+	if (run(write, view, AUTHZ_WRITE_DELETE, NULL, &receiver) > 0)
 		return old;
 	explain_nothing(write, view, NULL);
 	return NULL;
@@ -770,7 +453,7 @@ authz_write_masked_view(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = authz_trigger_data(fcinfo, "write_masked_view");
 	Relation	view = trigger->tg_relation;
-	Write	   *write = fcinfo->flinfo->fn_extra;
+	AuthzWrite *write = fcinfo->flinfo->fn_extra;
 
 	if (write == NULL)
 		fcinfo->flinfo->fn_extra = write = begin_write(trigger, fcinfo->flinfo->fn_mcxt);

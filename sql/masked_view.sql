@@ -121,7 +121,7 @@ CREATE FUNCTION authz.make_masked_view(relation regclass, schema name, name name
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	view_name text := format('%I.%I', schema, name);
+	view_name text;
 	view_owner name;
 	shown name[];
 BEGIN
@@ -131,6 +131,7 @@ BEGIN
 	IF schema IS NULL THEN
 		RAISE EXCEPTION 'no schema has been selected to create in' USING ERRCODE = 'undefined_schema';
 	END IF;
+	view_name := format('%I.%I', schema, name);
 	view_owner := authz.masked_view_owner(relation);
 	IF NOT EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = make_masked_view.relation) THEN
 		RAISE EXCEPTION 'table % is not protected', relation
@@ -187,7 +188,7 @@ CREATE FUNCTION authz.create_masked_view(on_table regclass, view text, columns n
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
 	SELECT authz.make_masked_view(on_table,
-		CASE cardinality(n) WHEN 1 THEN current_schema() ELSE n[cardinality(n) - 1]::name END, n[cardinality(n)]::name, columns)
+		CASE cardinality(n) WHEN 1 THEN current_schema() ELSE array_to_string(trim_array(n, 1), '.')::name END, n[cardinality(n)]::name, columns)
 	FROM parse_ident(view) n;
 END;
 COMMENT ON FUNCTION authz.create_masked_view(regclass, text, name[]) IS

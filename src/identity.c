@@ -35,6 +35,7 @@
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -104,11 +105,16 @@ static struct
 	Oid			session_user;
 }			current;
 
-/* Syscache callback on pg_authid: a login may have another name now. */
+/*
+ * Syscache callback on pg_authid: a login may have another name now, and row
+ * security may bind a role that it did not bind.  Plans of before are of what
+ * was, and PostgreSQL would not notice.
+ */
 static void
 database_role_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
 	role_generation++;
+	ResetPlanCache();
 }
 
 /* Both only grow, so an equal sum means that neither moved. */

@@ -34,7 +34,6 @@
 #include "optimizer/planner.h"
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -83,19 +82,6 @@ read_is_masked(Node *node, IsMaskedCall *call)
 
 typedef Node *(*WhatOfColumn) (AuthzPolicySet *set, const Var *column, const AuthzIdentity *identity);
 
-/* A masked view whose owner row security does not bind, after a change of owner or a careless restore. */
-static void
-refuse_unfiltered(const RangeTblEntry *rte)
-{
-	if (OidIsValid(rte->checkAsUser) && has_bypassrls_privilege(rte->checkAsUser))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("masked view of table \"%s\" belongs to a role that bypasses row security",
-						get_rel_name(rte->relid)),
-				 errdetail("Its rows would not be filtered."),
-				 errhint("authz.create_masked_view makes one that belongs to the right role.")));
-}
-
 /* What there is to know of a column of a table; *has_sublinks becomes true if it holds any. */
 static Node *
 look_at_column(PlannerGlobal *glob, const RangeTblEntry *rte, const Var *column, WhatOfColumn what,
@@ -106,7 +92,8 @@ look_at_column(PlannerGlobal *glob, const RangeTblEntry *rte, const Var *column,
 	Oid			owner;
 	Node	   *result;
 
-	refuse_unfiltered(rte);
+	if (OidIsValid(rte->checkAsUser))
+		authz_masked_view_check_owner(rte->relid, rte->checkAsUser);
 	set = authz_inline_depend(glob, rte->relid, &identity);
 	owner = authz_policyset_owner(set);
 	result = what(set, column, identity);

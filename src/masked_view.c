@@ -137,6 +137,38 @@ authz_masked_view_columns(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(construct_array(names, view.ncolumns, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR));
 }
 
+static Oid
+owner_of(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+void
+authz_masked_view_check_owner(Oid relid, Oid view_owner)
+{
+	if (has_bypassrls_privilege(view_owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("masked view of table \"%s\" belongs to a role that bypasses row security",
+						get_rel_name(relid)),
+				 errdetail("Its rows would not be filtered."),
+				 errhint("authz.create_masked_view makes one that belongs to the right role.")));
+	/* It may read all tables of superusers that have masked views; others' row security must not have that right. */
+	if (view_owner == get_role_oid("authz_view", true) && !superuser_arg(owner_of(relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("masked view of table \"%s\" belongs to role authz_view, but the table to no superuser",
+						get_rel_name(relid)),
+				 errhint("Let the owner of the table own the view.")));
+}
+
 /* The position of a table's column in the view, or -1. */
 static int
 position_in_view(const AuthzMaskedView *view, AttrNumber column)

@@ -22,6 +22,13 @@ typedef struct AuthzMaskedView
 extern bool authz_masked_view_read(Relation view, AuthzMaskedView *result);
 
 /*
+ * Raises if a view of that owner would show or write rows of the table that
+ * row security is not asked about, or with rights that its row security must
+ * not have: after a change of owner, or a careless restore.
+ */
+extern void authz_masked_view_check_owner(Oid relid, Oid view_owner);
+
+/*
  * Positions in the view (from 0) of the primary key, or else of a unique index
  * on NOT NULL columns, all of which the current identity sees clear in every
  * row; NULL if there is none.

@@ -38,6 +38,7 @@
 #define MAX_COMPARED_JSON	100000
 
 static ExecutorRun_hook_type prev_executor_run = NULL;
+static ExecutorFinish_hook_type prev_executor_finish = NULL;
 static QueryDesc *running = NULL;	/* the innermost */
 
 /* Takes the first row of a statement in the form of the view, or of what AUTHZ_WRITE_EXPLAIN returns. */
@@ -172,6 +173,7 @@ begin_write(TriggerData *trigger, MemoryContext context)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("\"%s\" is not a masked view as authz makes them", RelationGetRelationName(view)),
 				 errhint("authz.masked_view_status() says what is wrong with it.")));
+	authz_masked_view_check_owner(write->view.relid, view->rd_rel->relowner);
 	write->context = context;
 	write->table = quote_qualified_identifier(get_namespace_name(get_rel_namespace(write->view.relid)),
 											  get_rel_name(write->view.relid));
@@ -484,9 +486,32 @@ write_executor_run(QueryDesc *query, ScanDirection direction, uint64 count, bool
 	PG_END_TRY();
 }
 
+/* A part of WITH that writes, and that nobody reads, runs here. */
+static void
+write_executor_finish(QueryDesc *query)
+{
+	QueryDesc  *outer = running;
+
+	running = query;
+	PG_TRY();
+	{
+		if (prev_executor_finish)
+			prev_executor_finish(query);
+		else
+			standard_ExecutorFinish(query);
+	}
+	PG_FINALLY();
+	{
+		running = outer;
+	}
+	PG_END_TRY();
+}
+
 void
 authz_write_init(void)
 {
 	prev_executor_run = ExecutorRun_hook;
 	ExecutorRun_hook = write_executor_run;
+	prev_executor_finish = ExecutorFinish_hook;
+	ExecutorFinish_hook = write_executor_finish;
 }

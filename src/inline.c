@@ -47,8 +47,14 @@ typedef struct PermitsCall
 	RangeTblEntry *rte;
 } PermitsCall;
 
-RangeTblEntry *
-authz_inline_find_table(PlannerInfo *root, Node *relation, Var **tableoid)
+AuthzPrepare authz_inline_prepare = NULL;
+
+/*
+ * The range table entry whose tableoid the argument of a call is, in the query
+ * of `root` or one around it; NULL if it is none.
+ */
+static RangeTblEntry *
+find_table(PlannerInfo *root, Node *relation, Var **tableoid)
 {
 	while (IsA(relation, RelabelType))
 		relation = (Node *) ((RelabelType *) relation)->arg;
@@ -74,7 +80,7 @@ read_call(SupportRequestSimplify *request, PermitsCall *call)
 	if (!IsA(action, Const) || action->constisnull || action->consttype != TEXTOID)
 		return false;
 	call->action = authz_policyset_action(TextDatumGetCString(action->constvalue));
-	call->rte = authz_inline_find_table(request->root, lsecond(request->fcall->args), &call->tableoid);
+	call->rte = find_table(request->root, lsecond(request->fcall->args), &call->tableoid);
 	return call->action != AUTHZ_ACTION_NONE && call->rte && call->rte->rtekind == RTE_RELATION;
 }
 
@@ -182,12 +188,17 @@ authz_inline_depend(PlannerGlobal *glob, Oid relid, const AuthzIdentity **identi
 }
 
 bool
-authz_inline_place(Node *expression, const Var *row, Oid owner)
+authz_inline_place(PlannerGlobal *glob, Node *expression, const Var *row, Oid owner)
 {
+	bool		has_sublinks;
+
 	ChangeVarNodes(expression, 1, row->varno, 0);
 	if (row->varlevelsup > 0)
 		IncrementVarSublevelsUp(expression, row->varlevelsup, 0);
-	return authz_condition_rewrite_subselects(expression, owner);
+	has_sublinks = authz_condition_rewrite_subselects(expression, owner);
+	if (has_sublinks)
+		authz_inline_prepare(expression, glob);
+	return has_sublinks;
 }
 
 Node *
@@ -204,7 +215,8 @@ authz_inline_check_depth(int query_level, Oid relid)
 	if (query_level > MAX_QUERY_LEVEL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("policies of table \"%s\" lead back to it", get_rel_name(relid))));
+				 OidIsValid(relid) ? errmsg("policies of table \"%s\" lead back to it", get_rel_name(relid)) :
+				 errmsg("masks or policies lead back to the table that they are of")));
 }
 
 static Node *
@@ -216,7 +228,7 @@ replace_call(SupportRequestSimplify *request, const PermitsCall *call)
 	Oid			owner = authz_policyset_owner(set);
 	Node	   *condition = combine(authz_policyset_rules(set, call->action, identity, columns_set(call)));
 
-	if (authz_inline_place(condition, call->tableoid, owner))
+	if (authz_inline_place(root->glob, condition, call->tableoid, owner))
 		root->parse->hasSubLinks = true;
 	if (call->action == AUTHZ_ACTION_INSERT || call->action == AUTHZ_ACTION_UPDATE_CHECK)
 		condition = add_denied(condition, request, call);

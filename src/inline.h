@@ -12,13 +12,7 @@
 #include "identity.h"
 #include "policyset.h"
 
-/*
- * The range table entry whose tableoid the argument of a call is, in the query
- * of `root` or one around it; NULL if it is none.
- */
-extern RangeTblEntry *authz_inline_find_table(PlannerInfo *root, Node *relation, Var **tableoid);
-
-/* Raises where tables' policies read each other in a circle. */
+/* Raises where tables' policies or masks read each other in a circle; the table is named if it is known. */
 extern void authz_inline_check_depth(int query_level, Oid relid);
 
 /*
@@ -33,7 +27,12 @@ extern AuthzPolicySet *authz_inline_depend(PlannerGlobal *glob, Oid relid,
  * of the same row, stands, in place.  Returns whether it has sub-selects, which
  * run with the rights of `owner`.
  */
-extern bool authz_inline_place(Node *expression, const Var *row, Oid owner);
+extern bool authz_inline_place(PlannerGlobal *glob, Node *expression, const Var *row, Oid owner);
+
+/* What is done to the sub-selects besides: masked.c's, which this file is below. */
+typedef void (*AuthzPrepare) (Node *node, PlannerGlobal *depends);
+
+extern AuthzPrepare authz_inline_prepare;
 
 /* Fold it, and tell the planner whether it may run in parallel. */
 extern Node *authz_inline_finish(PlannerInfo *root, Node *expression);

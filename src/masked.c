@@ -3,26 +3,31 @@
  *	  authz.masked and authz.is_masked: their calls become what the current
  *	  identity sees of the column.
  *
- * The planner hook replaces the calls in the target lists of views, before the
- * planner looks at them: what an identity sees clear is a plain column to the
- * planner, also below an outer join, where it would wrap a call.  The rest
- * (views in functions that the planner inlines, and in conditions of policies)
- * is left to the planner support function.  Both do the same.
+ * The planner hook replaces the calls, before the planner looks at the query:
+ * what an identity sees clear is a plain column to the planner, also below an
+ * outer join, where it would wrap a call.  SQL functions that the planner would
+ * inline are inlined for that.  The sub-selects of conditions and masks come
+ * later, and are prepared when they are put in their place.
  *
- * A call that neither replaces, because it is not about a column of a table,
- * reaches the executor and raises.
+ * In the first statement of a session, which loads this library, the hook is
+ * too late.  The planner support function replaces masked() then, but for a row
+ * of a query further out: core simplifies EXISTS before it is a query of its
+ * own, so the support function cannot know which one is meant.  And is_masked
+ * needs the hook: the sub-query that its row is of gets a column more, which
+ * tells.  Such a plan is marked stale, so that a prepared statement is planned
+ * again and any other fails with 40001.
  *
- * is_masked needs the hook: the sub-query that its row is of gets a column
- * more, which tells.  In the first statement of a session, which loads this
- * library, the hook is too late; that plan is marked stale, so that a prepared
- * statement is planned again and any other fails with 40001.
+ * A call that is not about a column of a table reaches the executor and raises.
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/sysattr.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -32,10 +37,12 @@
 #include "nodes/supportnodes.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
+#include "optimizer/prep.h"
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "catalog.h"
 #include "guard.h"
@@ -98,7 +105,7 @@ look_at_column(PlannerGlobal *glob, const RangeTblEntry *rte, const Var *column,
 	owner = authz_policyset_owner(set);
 	result = what(set, column, identity);
 
-	*has_sublinks |= authz_inline_place(result, column, owner);
+	*has_sublinks |= authz_inline_place(glob, result, column, owner);
 	return result;
 }
 
@@ -144,13 +151,13 @@ find_calls(Node *node, Preparation *preparation)
 	return expression_tree_walker(node, find_calls, preparation);
 }
 
-/* The table that a column of a query is of; NULL if it is of none. */
+/* The query that a Var of a query in the walk belongs to, and its entry there; NULL if it is around all that is prepared. */
 static RangeTblEntry *
-table_of(Query *query, const Var *column)
+entry_of(const Preparation *preparation, const Var *var)
 {
-	RangeTblEntry *rte = rt_fetch(column->varno, query->rtable);
-
-	return column->varlevelsup == 0 && rte->rtekind == RTE_RELATION ? rte : NULL;
+	if (var->varlevelsup >= list_length(preparation->queries))
+		return NULL;
+	return rt_fetch(var->varno, list_nth_node(Query, preparation->queries, var->varlevelsup)->rtable);
 }
 
 /*
@@ -175,37 +182,84 @@ require_key(Query *query)
 	relation_close(relation, NoLock);
 }
 
-/* A walker: columns of views, in place. */
 static bool
-replace_masked(Node *node, Preparation *preparation)
+is_sql_function(Node *call)
+{
+	HeapTuple	tuple;
+	bool		result;
+
+	if (!IsA(call, FuncExpr))
+		return false;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(((FuncExpr *) call)->funcid));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_proc) GETSTRUCT(tuple))->prolang == SQLlanguageId;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* A walker: SQL functions in FROM become sub-queries, as the planner would make them a moment later. */
+static bool
+inline_functions(Node *node, Preparation *preparation)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, Query))
 	{
-		Query	   *query = (Query *) node;
+		PlannerInfo *root = makeNode(PlannerInfo);
 		ListCell   *lc;
-		bool		result;
 
-		require_key(query);
-		preparation->queries = lcons(query, preparation->queries);
-		foreach(lc, query->targetList)
+		root->parse = (Query *) node;
+		root->glob = preparation->depends;
+		root->planner_cxt = CurrentMemoryContext;
+		foreach(lc, root->parse->rtable)
 		{
-			TargetEntry *target = lfirst_node(TargetEntry, lc);
-			Var		   *column = authz_masked_view_column((Node *) target->expr);
-			RangeTblEntry *rte = column ? table_of(query, column) : NULL;
+			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
 
-			if (rte == NULL)
-				continue;
-			authz_inline_check_depth(list_length(preparation->queries), rte->relid);
-			target->expr = (Expr *) look_at_column(preparation->depends, rte, column, authz_masking_value,
-												   &query->hasSubLinks);
+			if (rte->rtekind == RTE_FUNCTION && list_length(rte->functions) == 1 &&
+				is_sql_function(linitial_node(RangeTblFunction, rte->functions)->funcexpr))
+			{
+				preprocess_function_rtes(root);
+				break;
+			}
 		}
-		result = query_tree_walker(query, replace_masked, preparation, 0);
-		preparation->queries = list_delete_first(preparation->queries);
-		return result;
+		return query_tree_walker(root->parse, inline_functions, preparation, 0);
 	}
-	return expression_tree_walker(node, replace_masked, preparation);
+	return expression_tree_walker(node, inline_functions, preparation);
+}
+
+/* A mutator: masked(<column>, ...) becomes what is seen of the column. */
+static Node *
+replace_masked(Node *node, Preparation *preparation)
+{
+	Var		   *column;
+	RangeTblEntry *rte;
+
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Query))
+	{
+		require_key((Query *) node);
+		preparation->queries = lcons(node, preparation->queries);
+		query_tree_mutator((Query *) node, replace_masked, preparation, QTW_DONT_COPY_QUERY);
+		preparation->queries = list_delete_first(preparation->queries);
+		return node;
+	}
+	column = authz_masked_view_column(node);
+	rte = column ? entry_of(preparation, column) : NULL;
+	if (rte && rte->rtekind == RTE_RELATION)
+		return look_at_column(preparation->depends, rte, column, authz_masking_value,
+							  &linitial_node(Query, preparation->queries)->hasSubLinks);
+	return expression_tree_mutator(node, replace_masked, preparation);
+}
+
+/* The table that a column of a query is of; NULL if it is of none. */
+static RangeTblEntry *
+table_of(Query *query, const Var *column)
+{
+	RangeTblEntry *rte = rt_fetch(column->varno, query->rtable);
+
+	return column->varlevelsup == 0 && rte->rtekind == RTE_RELATION ? rte : NULL;
 }
 
 static Extended *
@@ -278,15 +332,6 @@ add_is_masked(Preparation *preparation, RangeTblEntry *rte, AttrNumber position)
 							  (Node *) makeVar(column->varno, inner, BOOLOID, -1, InvalidOid, 0), "is_masked");
 	}
 	return InvalidAttrNumber;
-}
-
-/* The query that a Var of a query in the walk belongs to, and its entry there; NULL if it is around all that is planned. */
-static RangeTblEntry *
-entry_of(const Preparation *preparation, const Var *var)
-{
-	if (var->varlevelsup >= list_length(preparation->queries))
-		return NULL;
-	return rt_fetch(var->varno, list_nth_node(Query, preparation->queries, var->varlevelsup)->rtable);
 }
 
 static AttrNumber
@@ -381,20 +426,44 @@ replace_whole_rows(Node *node, Preparation *preparation)
 	return expression_tree_mutator(node, replace_whole_rows, preparation);
 }
 
+/*
+ * AuthzPrepare: have the queries in a tree, or a query, ready for planning.
+ * Masks and conditions that read masked views come back here.
+ */
+static void
+prepare(Node *node, PlannerGlobal *depends)
+{
+	static int	depth = 0;
+	Preparation preparation = {depends};
+
+	depth++;
+	PG_TRY();
+	{
+		authz_inline_check_depth(depth, InvalidOid);
+		inline_functions(node, &preparation);
+		find_calls(node, &preparation);
+		if (preparation.has_is_masked)
+			replace_is_masked(node, &preparation);
+		if (preparation.extended)
+			replace_whole_rows(node, &preparation);
+		if (preparation.has_masked)
+			replace_masked(node, &preparation);
+	}
+	PG_FINALLY();
+	{
+		depth--;
+	}
+	PG_END_TRY();
+}
+
 static PlannedStmt *
 masked_planner(Query *query, const char *source, int options, ParamListInfo params)
 {
-	Preparation preparation = {0};
+	PlannerGlobal *depends = makeNode(PlannerGlobal);
 	PlannedStmt *plan;
 
-	preparation.depends = makeNode(PlannerGlobal);
-	find_calls((Node *) query, &preparation);
-	if (preparation.has_is_masked)
-		replace_is_masked((Node *) query, &preparation);
-	if (preparation.extended)
-		replace_whole_rows((Node *) query, &preparation);
-	if (preparation.has_masked)
-		replace_masked((Node *) query, &preparation);
+	depends->boundParams = params;
+	prepare((Node *) query, depends);
 
 	hook_depth++;
 	PG_TRY();
@@ -410,9 +479,9 @@ masked_planner(Query *query, const char *source, int options, ParamListInfo para
 	}
 	PG_END_TRY();
 
-	plan->invalItems = list_concat(plan->invalItems, preparation.depends->invalItems);
-	plan->relationOids = list_concat_unique_oid(plan->relationOids, preparation.depends->relationOids);
-	plan->dependsOnRole |= preparation.depends->dependsOnRole;
+	plan->invalItems = list_concat(plan->invalItems, depends->invalItems);
+	plan->relationOids = list_concat_unique_oid(plan->relationOids, depends->relationOids);
+	plan->dependsOnRole |= depends->dependsOnRole;
 	return plan;
 }
 
@@ -429,7 +498,6 @@ authz_masked_support(PG_FUNCTION_ARGS)
 	SupportRequestSimplify *request = (SupportRequestSimplify *) PG_GETARG_POINTER(0);
 	PlannerInfo *root;
 	Var		   *column;
-	Var		   *tableoid;
 	RangeTblEntry *rte;
 	Node	   *value;
 
@@ -437,10 +505,15 @@ authz_masked_support(PG_FUNCTION_ARGS)
 		(column = authz_masked_view_column((Node *) request->fcall)) == NULL)
 		PG_RETURN_POINTER(NULL);
 	root = request->root;
-	rte = authz_inline_find_table(root, lthird(request->fcall->args), &tableoid);
-	if (rte == NULL || rte->rtekind != RTE_RELATION)
+	if (column->varlevelsup > 0)
+	{
+		if (hook_depth == 0)
+			authz_guard_mark_stale(root->glob, authz_identity_get()->signature);
 		PG_RETURN_POINTER(NULL);
-	authz_inline_check_depth(root->query_level, rte->relid);
+	}
+	rte = rt_fetch(column->varno, root->parse->rtable);
+	if (rte->rtekind != RTE_RELATION)
+		PG_RETURN_POINTER(NULL);
 	value = look_at_column(root->glob, rte, column, authz_masking_value, &root->parse->hasSubLinks);
 	PG_RETURN_POINTER(authz_inline_finish(root, value));
 }
@@ -487,6 +560,7 @@ authz_is_masked(PG_FUNCTION_ARGS)
 void
 authz_masked_init(void)
 {
+	authz_inline_prepare = prepare;
 	prev_planner = planner_hook;
 	planner_hook = masked_planner;
 }

@@ -254,7 +254,7 @@ ROLLBACK;
 -- A column is called as the query calls it.
 SELECT s.b, authz.is_masked(s, 'id'), authz.is_masked(s, 'b') FROM (SELECT id, salary FROM people WHERE id < 3) s(b, id) ORDER BY 1;
 SELECT DISTINCT authz.is_masked(t, 'b') FROM (SELECT s.b FROM (SELECT id AS salary, salary FROM people) s(a, b)) t ORDER BY 1;
--- Not in a function that is inlined: what the planner brings in itself is not seen.
+-- In a function that is inlined.
 CREATE FUNCTION masked_ids() RETURNS TABLE (id int, masked boolean) LANGUAGE sql STABLE AS
 	'SELECT p.id, authz.is_masked(p, ''salary'') FROM masks_plans.people p';
 SELECT * FROM masked_ids() WHERE id < 3 ORDER BY id;

@@ -812,7 +812,7 @@ sub every_order
 	my @names = @{ $columns_of{$table} };
 
 	return {
-		sql => 'SELECT ' . join(', ', map { "array_agg(a.$names[$_] ORDER BY a.$names[$_])::text AS c" . ($_ + 1) } 0 .. $#names) . " FROM $table AS a",
+		sql => 'SELECT ' . join(', ', map { "string_agg(a.$names[$_]::text, ',' ORDER BY a.$names[$_]) AS c" . ($_ + 1) } 0 .. $#names) . " FROM $table AS a",
 		settings => {}, manner => 'prepared' };
 }
 

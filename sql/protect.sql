@@ -295,7 +295,7 @@ BEGIN
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call authz.unprotect_schema first.';
 	END IF;
 	SELECT v.view INTO view FROM authz.masked_views() v JOIN authz.protected_table t ON t.relation = v.relation
-		WHERE t.logical = unprotect.relation LIMIT 1;
+		WHERE t.logical = unprotect.relation ORDER BY v.view::text LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION 'masked view % shows table %', view, authz.masked_view_table(view)
 			USING ERRCODE = 'dependent_objects_still_exist', HINT = 'Call authz.drop_masked_view first.';

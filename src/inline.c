@@ -14,6 +14,7 @@
 #include "compat.h"
 
 #include "access/sysattr.h"
+#include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -39,6 +40,13 @@
 /* Tables whose policies read each other nest planners; deeper than this is a circle. */
 #define MAX_QUERY_LEVEL 64
 
+/*
+ * What a call of permits in row security has for its input collation once the
+ * planner hook has seen it: of pg_policy, so no collation has it, and the parser
+ * cannot make such a call.
+ */
+#define COLLATION_OF_POLICY PolicyRelationId
+
 /* A call that can be replaced. */
 typedef struct PermitsCall
 {
@@ -48,6 +56,7 @@ typedef struct PermitsCall
 } PermitsCall;
 
 AuthzPrepare authz_inline_prepare = NULL;
+int			authz_inline_hook_depth = 0;
 
 /*
  * The range table entry whose tableoid the argument of a call is, in the query
@@ -219,6 +228,52 @@ authz_inline_check_depth(int query_level, Oid relid)
 				 errmsg("masks or policies lead back to the table that they are of")));
 }
 
+static bool
+mark_policy(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncExpr) && get_func_support(((FuncExpr *) node)->funcid) != InvalidOid &&
+		get_func_namespace(((FuncExpr *) node)->funcid) == authz_catalog_schema() &&
+		strcmp(get_func_name(((FuncExpr *) node)->funcid), "permits") == 0)
+		((FuncExpr *) node)->inputcollid = COLLATION_OF_POLICY;
+	return expression_tree_walker(node, mark_policy, context);
+}
+
+void
+authz_inline_mark_policies(Query *query)
+{
+	ListCell   *lc;
+
+	mark_policy((Node *) query->withCheckOptions, NULL);
+	foreach(lc, query->rtable)
+		mark_policy((Node *) lfirst_node(RangeTblEntry, lc)->securityQuals, NULL);
+}
+
+bool
+authz_inline_is_known(PlannerInfo *root, const Var *var)
+{
+	List	   *rtable;
+	ListCell   *lc;
+
+	for (Index up = var->varlevelsup; up > 0 && root; up--)
+		root = root->parent_root;
+	if (root == NULL || var->varno > list_length(root->parse->rtable))
+		return false;
+	foreach(lc, root->glob->subroots)
+	{
+		PlannerInfo *inner = lfirst(lc);
+
+		if (inner->parent_root != root || var->varno > list_length(inner->parse->rtable))
+			continue;
+		rtable = inner->parse->rtable;
+		if (rt_fetch(var->varno, rtable)->rtekind == RTE_RELATION &&
+			rt_fetch(var->varno, rtable)->relid != rt_fetch(var->varno, root->parse->rtable)->relid)
+			return false;
+	}
+	return true;
+}
+
 static Node *
 replace_call(SupportRequestSimplify *request, const PermitsCall *call)
 {
@@ -248,6 +303,14 @@ authz_permits_support(PG_FUNCTION_ARGS)
 		!read_call((SupportRequestSimplify *) node, &call))
 		PG_RETURN_POINTER(NULL);
 	authz_inline_check_depth(((SupportRequestSimplify *) node)->root->query_level, call.rte->relid);
+	if (((SupportRequestSimplify *) node)->fcall->inputcollid != COLLATION_OF_POLICY &&
+		!authz_inline_is_known(((SupportRequestSimplify *) node)->root, call.tableoid))
+	{
+		/* Row security's own, which has to be replaced, if the hook has not been there. */
+		if (authz_inline_hook_depth == 0)
+			authz_guard_mark_stale(((SupportRequestSimplify *) node)->root->glob, authz_identity_get()->signature);
+		PG_RETURN_POINTER(NULL);
+	}
 	PG_RETURN_POINTER(replace_call((SupportRequestSimplify *) node, &call));
 }
 

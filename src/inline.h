@@ -34,6 +34,19 @@ typedef void (*AuthzPrepare) (Node *node, PlannerGlobal *depends);
 
 extern AuthzPrepare authz_inline_prepare;
 
+/* How many planners are at work whose query masked.c's hook has seen; 0 in the statement that loads the library. */
+extern int	authz_inline_hook_depth;
+
+/* Mark the calls of permits in row security, whose table is that of the query at hand for sure. */
+extern void authz_inline_mark_policies(Query *query);
+
+/*
+ * Is the table of a Var, as the query of `root` has it, the one that is meant?
+ * Core simplifies the WHERE of an EXISTS once more as if it were the outer
+ * query's; such a Var is of the sub-select.
+ */
+extern bool authz_inline_is_known(PlannerInfo *root, const Var *var);
+
 /* Fold it, and tell the planner whether it may run in parallel. */
 extern Node *authz_inline_finish(PlannerInfo *root, Node *expression);
 

@@ -113,13 +113,13 @@ look_at_column(PlannerGlobal *glob, const RangeTblEntry *rte, const Var *column,
  * The planner hook's way.
  */
 
-static int	hook_depth = 0;		/* the hook has seen what is being planned */
-
 /* A sub-query that has got more columns than its row has. */
 typedef struct Extended
 {
 	Query	   *query;
 	int			ncolumns;		/* of its row */
+	List	   *asked;			/* columns that is_masked was asked for */
+	List	   *answers;		/* the columns that tell, in the same order */
 	AttrNumber	row;			/* the column that is its row, once something needs it */
 } Extended;
 
@@ -212,6 +212,7 @@ inline_functions(Node *node, Preparation *preparation)
 		root->parse = (Query *) node;
 		root->glob = preparation->depends;
 		root->planner_cxt = CurrentMemoryContext;
+		authz_inline_mark_policies(root->parse);
 		foreach(lc, root->parse->rtable)
 		{
 			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
@@ -275,6 +276,35 @@ find_extended(const Preparation *preparation, const Query *query)
 	return NULL;
 }
 
+/* The column of a sub-query that tells whether one is masked already; InvalidAttrNumber if none does. */
+static AttrNumber
+find_answer(const Preparation *preparation, const Query *query, AttrNumber position)
+{
+	Extended   *extended = find_extended(preparation, query);
+	ListCell   *asked;
+	ListCell   *answer;
+
+	if (extended == NULL)
+		return InvalidAttrNumber;
+	forboth(asked, extended->asked, answer, extended->answers)
+	{
+		if (lfirst_int(asked) == position)
+			return lfirst_int(answer);
+	}
+	return InvalidAttrNumber;
+}
+
+/* Asked twice it must be the same column: GROUP BY goes by that. */
+static AttrNumber
+remember_answer(const Preparation *preparation, const Query *query, AttrNumber position, AttrNumber answer)
+{
+	Extended   *extended = find_extended(preparation, query);
+
+	extended->asked = lappend_int(extended->asked, position);
+	extended->answers = lappend_int(extended->answers, answer);
+	return answer;
+}
+
 /* A column more in a sub-query that has one row for each of its rows, before those that only it sees. */
 static AttrNumber
 add_column(Preparation *preparation, RangeTblEntry *rte, Node *value, char *name)
@@ -310,28 +340,32 @@ add_is_masked(Preparation *preparation, RangeTblEntry *rte, AttrNumber position)
 	Query	   *query = rte->subquery;
 	Expr	   *value;
 	Var		   *column;
+	AttrNumber	answer = InvalidAttrNumber;
 
 	check_stack_depth();
 	if (rte->rtekind != RTE_SUBQUERY || query->setOperations || query->distinctClause ||
 		query->groupClause || query->groupingSets || query->hasAggs || query->hasTargetSRFs)
 		return InvalidAttrNumber;
 
+	answer = find_answer(preparation, query, position);
+	if (answer != InvalidAttrNumber)
+		return answer;
 	value = get_tle_by_resno(query->targetList, position)->expr;
 	column = authz_masked_view_column((Node *) value);
 	if (column && table_of(query, column))
-		return add_column(preparation, rte,
-						  look_at_column(preparation->depends, table_of(query, column), column,
-										 authz_masking_is_masked, &query->hasSubLinks), "is_masked");
+		answer = add_column(preparation, rte,
+							look_at_column(preparation->depends, table_of(query, column), column,
+										   authz_masking_is_masked, &query->hasSubLinks), "is_masked");
 	column = (Var *) value;
 	if (IsA(column, Var) && column->varlevelsup == 0 && column->varattno > 0)
 	{
 		AttrNumber	inner = add_is_masked(preparation, rt_fetch(column->varno, query->rtable), column->varattno);
 
 		if (inner != InvalidAttrNumber)
-			return add_column(preparation, rte,
-							  (Node *) makeVar(column->varno, inner, BOOLOID, -1, InvalidOid, 0), "is_masked");
+			answer = add_column(preparation, rte,
+								(Node *) makeVar(column->varno, inner, BOOLOID, -1, InvalidOid, 0), "is_masked");
 	}
-	return InvalidAttrNumber;
+	return answer == InvalidAttrNumber ? answer : remember_answer(preparation, query, position, answer);
 }
 
 static AttrNumber
@@ -463,11 +497,11 @@ masked_planner(Query *query, const char *source, int options, ParamListInfo para
 	PlannedStmt *plan;
 
 	depends->boundParams = params;
-	prepare((Node *) query, depends);
-
-	hook_depth++;
+	/* From here on: to inline a function is to simplify its arguments. */
+	authz_inline_hook_depth++;
 	PG_TRY();
 	{
+		prepare((Node *) query, depends);
 		if (prev_planner)
 			plan = prev_planner(query, source, options, params);
 		else
@@ -475,7 +509,7 @@ masked_planner(Query *query, const char *source, int options, ParamListInfo para
 	}
 	PG_FINALLY();
 	{
-		hook_depth--;
+		authz_inline_hook_depth--;
 	}
 	PG_END_TRY();
 
@@ -505,10 +539,12 @@ authz_masked_support(PG_FUNCTION_ARGS)
 		(column = authz_masked_view_column((Node *) request->fcall)) == NULL)
 		PG_RETURN_POINTER(NULL);
 	root = request->root;
-	if (column->varlevelsup > 0)
+	/* The hook has replaced what there was; one that comes later may be of another query than this. */
+	if (authz_inline_hook_depth > 0)
+		PG_RETURN_POINTER(NULL);
+	if (column->varlevelsup > 0 || !authz_inline_is_known(root, column))
 	{
-		if (hook_depth == 0)
-			authz_guard_mark_stale(root->glob, authz_identity_get()->signature);
+		authz_guard_mark_stale(root->glob, authz_identity_get()->signature);
 		PG_RETURN_POINTER(NULL);
 	}
 	rte = rt_fetch(column->varno, root->parse->rtable);
@@ -526,7 +562,7 @@ authz_is_masked_support(PG_FUNCTION_ARGS)
 {
 	SupportRequestSimplify *request = (SupportRequestSimplify *) PG_GETARG_POINTER(0);
 
-	if (IsA(request, SupportRequestSimplify) && request->root && hook_depth == 0)
+	if (IsA(request, SupportRequestSimplify) && request->root && authz_inline_hook_depth == 0)
 		authz_guard_mark_stale(request->root->glob, authz_identity_get()->signature);
 	PG_RETURN_POINTER(NULL);
 }

@@ -33,7 +33,7 @@ authz_masked_view_is_call(Node *node, const char *name)
 {
 	FuncExpr   *call = (FuncExpr *) node;
 
-	return get_func_namespace(call->funcid) == authz_catalog_schema() &&
+	return OidIsValid(authz_catalog_schema()) && get_func_namespace(call->funcid) == authz_catalog_schema() &&
 		strcmp(get_func_name(call->funcid), name) == 0;
 }
 

@@ -207,7 +207,7 @@ value_of_column(Oid relid, AttrNumber column)
 bool
 authz_masking_is_clear(Oid relid, AttrNumber column)
 {
-	return IsA(value_of_column(relid, column), Var);
+	return is_column(value_of_column(relid, column), column);
 }
 
 bool

@@ -121,13 +121,13 @@ require_key(AuthzWrite *write, Relation view)
 	MemoryContextSwitchTo(outer);
 }
 
-/* Does a plan, or a part of it that writes by itself, return rows that it wrote to the view? */
+/* Does a plan, or a part of it that writes by itself, return or check rows that it wrote to the view? */
 static bool
 returns_from(const PlannedStmt *statement, Plan *plan, Oid viewid)
 {
 	ModifyTable *modify = (ModifyTable *) plan;
 
-	return plan && IsA(plan, ModifyTable) && modify->returningLists != NIL &&
+	return plan && IsA(plan, ModifyTable) && (modify->returningLists != NIL || modify->withCheckOptionLists != NIL) &&
 		rt_fetch(linitial_int(modify->resultRelations), statement->rtable)->relid == viewid;
 }
 
@@ -307,7 +307,7 @@ is_computed(const AuthzWrite *write, int i)
 
 /* Columns of a new row that the table is not to choose: those that are named, but for DEFAULT where only the table has one. */
 static Bitmapset *
-given_columns(AuthzWrite *write)
+given_columns(AuthzWrite *write, Relation view)
 {
 	Bitmapset  *given = NULL;
 
@@ -315,7 +315,9 @@ given_columns(AuthzWrite *write)
 	{
 		bool		isnull = write->params->params[write->view.ncolumns + i].isnull;
 
-		if (write->named ? bms_is_member(i, write->named) && !(isnull && is_computed(write, i)) : !isnull)
+		/* Not named, not NULL, and no default of this view: that of a view above it. */
+		if (write->named && (bms_is_member(i, write->named) || TupleDescAttr(RelationGetDescr(view), i)->atthasdef) ?
+			bms_is_member(i, write->named) && !(isnull && is_computed(write, i)) : !isnull)
 			given = bms_add_member(given, i);
 	}
 	return given;
@@ -396,7 +398,7 @@ insert_row(AuthzWrite *write, Relation view, HeapTuple row)
 	bool	   *nulls;
 
 	bind_row(write, view, row, write->view.ncolumns);
-	if (run(write, view, AUTHZ_WRITE_INSERT, given_columns(write), &receiver) == 0)
+	if (run(write, view, AUTHZ_WRITE_INSERT, given_columns(write, view), &receiver) == 0)
 		return NULL;			/* a trigger of the table would not have it */
 	if (receiver.row)
 		return receiver.row;

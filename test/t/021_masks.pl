@@ -21,11 +21,11 @@ use AuthzToken;
 use constant {
 	GROUPS => 10,            # of policies and masks, for all tables, that queries run under
 	ROWS => 64,              # of a table
-	SHOWN => 5,              # differences of a group
+	SHOWN => 5,              # queries of a group that differ
 };
 
 my $seed = $ENV{AUTHZ_SEED} // 20;
-my $nqueries = $ENV{AUTHZ_QUERIES} // 150;
+my $nqueries = $ENV{AUTHZ_QUERIES} // 120;
 my $generator = AuthzMaskGenerator->new($seed);
 my @tables = qw(docs ledger base);
 my @databases = qw(agree_1 agree_2);
@@ -173,9 +173,11 @@ my $schema = <<~SQL;
 			EXECUTE format('CREATE FUNCTION docs_of(tenant int) RETURNS TABLE (id int, title text, big bigint)
 				LANGUAGE plpgsql STABLE AS ''BEGIN RETURN QUERY SELECT d.id, d.title, d.big FROM %I.docs AS d WHERE d.tenant = \$1; END''', s);
 			EXECUTE format('CREATE FUNCTION asked_in(tenant int) RETURNS TABLE (id int, title text, asked boolean)
-				LANGUAGE plpgsql STABLE AS ''BEGIN RETURN QUERY SELECT l.id, l.title, %s FROM %I.%I AS l WHERE l.tenant = \$1; END''',
+				LANGUAGE sql STABLE AS ''SELECT l.id, l.title, %s FROM %I.%I AS l WHERE l.tenant = \$1''',
 				CASE s WHEN 'shown' THEN 'authz.is_masked(l, ''''title'''')' ELSE '(l.masked_ ->> ''''title'''')::boolean' END, s,
 				CASE s WHEN 'shown' THEN 'ledger' ELSE 'ledger_m' END);
+			EXECUTE format('CREATE FUNCTION asked_of(tenant int) RETURNS TABLE (id int, title text, asked boolean)
+				LANGUAGE plpgsql STABLE AS ''BEGIN RETURN QUERY SELECT a.* FROM %I.asked_in(\$1) AS a; END''', s);
 			EXECUTE format('CREATE VIEW asked_v AS SELECT id, tenant, title, %s AS asked FROM %I AS d',
 				CASE s WHEN 'shown' THEN 'authz.is_masked(d, ''title'')' ELSE '(masked_ ->> ''title'')::boolean' END,
 				CASE s WHEN 'shown' THEN 'docs' ELSE 'docs_m' END);
@@ -548,15 +550,17 @@ for (my $i = 0; $i < @groups; $i += @sessions)
 	for my $group (@some)
 	{
 		my %query = map { $_->{number} => $_ } map { @{ $_->{queries} } } @groups;
-		my @different = records($group, 'query, identity, manner, expected, got', "agree.result WHERE group_id = $group->{number} AND NOT same");
+		my @different = records($group, 'query, identity, manner, expected, got', "agree.result WHERE group_id = $group->{number} AND same IS NOT TRUE");
 
 		ok(!@different, "group $group->{number}: masked views are what copies with the masks in their cells are (AUTHZ_SEED=$seed)");
 		diag(@different . ' differ') if @different;
-		for my $difference (splice(@{ [@different] }, 0, 4 * SHOWN))
+		my $shown = 0;
+		for my $difference (@different)
 		{
 			my ($number, $identity, $manner, $expected, $got) = @$difference;
 			my $q = delete $query{$number} or next;
 
+			last if $shown++ == SHOWN;
 			diag("query $number for $identity, $manner: $got instead of $expected\n  $q->{sql}\n  " . JSON::PP->new->canonical->encode($q->{settings}) . "\n  "
 				  . run($sessions[ ($group->{number} - 1) % @sessions ], "SELECT agree.show($group->{number}, $number, '$identity')") . "\n" . describe($group, $q->{sql}));
 		}
@@ -568,7 +572,7 @@ for (my $i = 0; $i < @groups; $i += @sessions)
 
 # The comparison can fail: one cell of a copy, or one row, is not as it should be.
 {
-	my ($planted, $noticed);
+	my ($planted, $noticed) = (0, 0);
 	my $in_group = 'FROM agree.result AS r JOIN agree.query AS q ON q.id = r.query'
 	  . " WHERE r.group_id = 1 AND r.manner = 'at once' AND r.got !~ '^error' AND r.got <> agree.run_query(replace(q.of_copies, '{p}', '3'), 'at once', 'none', 'copied', '{}')";
 
@@ -591,11 +595,16 @@ for (my $i = 0; $i < @groups; $i += @sessions)
 			$noticed++ if run($sessions[0], $count);
 		}
 	}
-	note "$noticed of $planted masked cells planted in clear were noticed";
-	cmp_ok($noticed, '>', $planted / 2, 'a masked cell in clear is noticed');
-	run($sessions[0], "SELECT agree.fill_copies(1, 'alice')");
-	run($sessions[0], 'DELETE FROM copied.docs_m WHERE id = (SELECT max(id) FROM copied.docs_m)');
-	cmp_ok(run($sessions[0], "SELECT count(*) $in_group AND r.identity = 'alice'"), '>', 0, 'so is a row that is missing');
+	cmp_ok($planted, '>', 2, 'masked cells of copies are planted in clear');
+	is($noticed, $planted, 'each is noticed');
+	# The first of them that sees rows.
+	for my $name (@identities)
+	{
+		run($sessions[0], "SELECT agree.fill_copies(1, '$name')");
+		next unless run($sessions[0], 'DELETE FROM copied.docs_m WHERE id = (SELECT max(id) FROM copied.docs_m) RETURNING 1');
+		cmp_ok(run($sessions[0], "SELECT count(*) $in_group AND r.identity = '$name'"), '>', 0, 'so is a row that is missing');
+		last;
+	}
 }
 
 my $compared = total('SELECT count(*) FROM agree.result');
@@ -622,7 +631,7 @@ cmp_ok($unlike, '>', $nqueries * GROUPS / 3, 'many queries have other results fo
 cmp_ok($failed, '>', $nqueries * GROUPS / 50, 'some fail, as they should');
 cmp_ok($unmeant, '<', $at_once / 100, 'hardly any that should not');
 cmp_ok($asked, '>', 1000, 'enough cells were asked for by key');
-cmp_ok($parallel, '>', 5, 'some plans are parallel');
+cmp_ok($parallel, '>', 3, 'some plans are parallel');
 is(total("SELECT count(*) FROM agree.cell WHERE identity = 'carol' AND relation <> 'base' AND masked + hidden > 0"), 0, 'the auditor sees cells in clear');
 
 $_->close for @sessions;

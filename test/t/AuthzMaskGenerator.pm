@@ -360,7 +360,7 @@ my %columns_of = (
 	docs_iv => [qw(id tenant title price city)], both_v => [qw(id tenant title note amount)],
 	all_v => [qw(id tenant title city tags)], sum_v => [ 'tenant', [ bigint => 'n' ], [ text => 'lowest' ], [ numeric => 'total' ] ],
 	docs_in => [qw(id title big)], ledger_in => [qw(id title big)], docs_of => [qw(id title big)], asked_v => [qw(id tenant title), [ boolean => 'asked' ]],
-	asked_in => [ qw(id title), [ boolean => 'asked' ] ], twin => \@columns);
+	asked_in => [ qw(id title), [ boolean => 'asked' ] ], asked_of => [ qw(id title), [ boolean => 'asked' ] ], twin => \@columns);
 
 sub columns_by_type
 {
@@ -377,7 +377,7 @@ sub columns_by_type
 
 sub base_source
 {
-	my $name = pick((qw(docs ledger base)) x 4, qw(docs_some docs_some docs_v docs_iv both_v all_v sum_v docs_in ledger_in docs_of asked_v asked_in twin));
+	my $name = pick((qw(docs ledger base)) x 4, qw(docs_some docs_some docs_v docs_iv both_v all_v sum_v docs_in ledger_in docs_of asked_v asked_in asked_of twin));
 	my $alias = 'a' . ++$aliases;
 	my %source = (alias => $alias, columns => columns_by_type(@{ $columns_of{$name} }));
 

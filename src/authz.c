@@ -7,6 +7,8 @@
 
 #include "fmgr.h"
 
+#include "access.h"
+#include "audited.h"
 #include "catalog.h"
 #include "change.h"
 #include "guard.h"
@@ -15,6 +17,10 @@
 #include "masked.h"
 #include "nothing.h"
 #include "policyset.h"
+#include "readaudit.h"
+#include "record.h"
+#include "stats.h"
+#include "worker.h"
 #include "write.h"
 #include "writeplan.h"
 
@@ -28,6 +34,7 @@ _PG_init(void)
 	authz_catalog_init();
 	authz_policyset_init();
 	authz_change_init();
+	authz_access_init();
 	authz_guard_init();
 	authz_masked_init();
 	authz_nothing_init();
@@ -35,4 +42,9 @@ _PG_init(void)
 	authz_writeplan_init();
 	authz_identity_init();
 	authz_guc_init();
+	authz_audited_init();
+	authz_record_init();
+	authz_readaudit_init();
+	authz_worker_init();
+	authz_stats_init();
 }

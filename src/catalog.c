@@ -34,6 +34,7 @@
 #include "catalog.h"
 
 static const char *const table_names[AUTHZ_TABLE_COUNT] = {
+	[AUTHZ_TABLE_AUDITED_TABLE] = "audited_table",
 	[AUTHZ_TABLE_ISSUER] = "issuer",
 	[AUTHZ_TABLE_KEY] = "key",
 	[AUTHZ_TABLE_LOGIN_MAP] = "login_map",
@@ -46,6 +47,7 @@ static const char *const table_names[AUTHZ_TABLE_COUNT] = {
 	[AUTHZ_TABLE_ROLE_INHERITANCE] = "role_inheritance",
 	[AUTHZ_TABLE_POLICY] = "policy",
 	[AUTHZ_TABLE_MASK] = "mask",
+	[AUTHZ_TABLE_POLICY_HISTORY] = "policy_history",
 	[AUTHZ_TABLE_PROTECTED_TABLE] = "protected_table",
 };
 
@@ -64,11 +66,32 @@ static uint64 oids_invalidations = 0;
 static uint64 identity_generation = 1;
 static uint64 mask_key_generation = 1;
 
-/* Relcache callback: moves counters only. */
+/* What authz_catalog_policy_version read last; below 0: read it. */
+static int64 policy_version = -1;
+
+/*
+ * Whoever else in this library wants to know of changed relations.  PostgreSQL
+ * has ten places for relcache callbacks, for all modules of a backend.
+ */
+static AuthzRelationChanged listeners[8];
+static int	nlisteners = 0;
+
+void
+authz_catalog_on_relation_changed(AuthzRelationChanged listener)
+{
+	if (nlisteners == lengthof(listeners))
+		elog(ERROR, "too many listeners to changes of relations");
+	listeners[nlisteners++] = listener;
+}
+
+/* Relcache callback: moves counters, and so do the listeners, nothing else. */
 static void
 relation_changed(Datum arg, Oid relid)
 {
 	bool		forget = relid == InvalidOid || !oids.valid;
+
+	for (int i = 0; i < nlisteners; i++)
+		listeners[i] (relid);
 
 	oids_invalidations++;
 
@@ -79,9 +102,13 @@ relation_changed(Datum arg, Oid relid)
 
 	if (relid == InvalidOid || !oids.valid || relid == oids.tables[AUTHZ_TABLE_MASK_KEY])
 		mask_key_generation++;
+	if (relid == InvalidOid || !oids.valid || relid == oids.tables[AUTHZ_TABLE_POLICY_HISTORY])
+		policy_version = -1;
 	if (relid == InvalidOid || !oids.valid ||
 		(relid != oids.tables[AUTHZ_TABLE_POLICY] &&
 		 relid != oids.tables[AUTHZ_TABLE_MASK] &&
+		 relid != oids.tables[AUTHZ_TABLE_POLICY_HISTORY] &&
+		 relid != oids.tables[AUTHZ_TABLE_AUDITED_TABLE] &&
 		 relid != oids.tables[AUTHZ_TABLE_MASK_KEY] &&
 		 relid != oids.tables[AUTHZ_TABLE_PROTECTED_TABLE]))
 		identity_generation++;
@@ -531,4 +558,118 @@ authz_catalog_mask_key(void)
 	}
 	authz_catalog_end(&scan);
 	return result;
+}
+
+/* Audited tables; the columns are those of sql/audit.sql. */
+
+enum
+{
+	Anum_audited_relation = 1, Anum_audited_trail, Anum_audited_active,
+	Anum_audited_exclude_columns, Anum_audited_clear_columns, Anum_audited_reads = 11
+};
+
+static char **
+get_names(AuthzScan *scan, HeapTuple tuple, AttrNumber attribute, int *n)
+{
+	bool		isnull;
+	Datum		value = authz_catalog_get(scan, tuple, attribute, &isnull);
+	Datum	   *elements;
+	bool	   *nulls;
+	char	  **result;
+
+	*n = 0;
+	if (isnull)
+		return NULL;
+	deconstruct_array(DatumGetArrayTypeP(value), NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR,
+					  &elements, &nulls, n);
+	result = palloc_array(char *, Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+		result[i] = nulls[i] ? "" : pstrdup(NameStr(*DatumGetName(elements[i])));
+	return result;
+}
+
+bool
+authz_catalog_audited(Oid relid, AuthzAudited *audited)
+{
+	AuthzScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	memset(audited, 0, sizeof(*audited));
+	authz_catalog_oid_key(&key, Anum_audited_relation, relid);
+	authz_catalog_begin(&scan, AUTHZ_TABLE_AUDITED_TABLE, "audited_table_pkey", &key, 1);
+	if ((tuple = authz_catalog_next(&scan)) != NULL)
+	{
+		bool		isnull;
+
+		found = DatumGetBool(authz_catalog_get(&scan, tuple, Anum_audited_active, &isnull)) && !isnull;
+		audited->trail = DatumGetInt64(authz_catalog_get(&scan, tuple, Anum_audited_trail, &isnull));
+		audited->reads = DatumGetBool(authz_catalog_get(&scan, tuple, Anum_audited_reads, &isnull)) && !isnull;
+		audited->excluded = get_names(&scan, tuple, Anum_audited_exclude_columns, &audited->nexcluded);
+		audited->clear = get_names(&scan, tuple, Anum_audited_clear_columns, &audited->nclear);
+	}
+	authz_catalog_end(&scan);
+	return found;
+}
+
+List *
+authz_catalog_masked_columns(Oid relid)
+{
+	AuthzScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	List	   *result = NIL;
+	Oid			logical = authz_catalog_logical(relid);
+
+	if (!OidIsValid(logical))
+		logical = relid;
+	authz_catalog_oid_key(&key, AUTHZ_MASK_RELATION, logical);
+	authz_catalog_begin(&scan, AUTHZ_TABLE_MASK, "mask_pkey", &key, 1);
+	while ((tuple = authz_catalog_next(&scan)) != NULL)
+	{
+		bool		isnull;
+		Datum		name = authz_catalog_get(&scan, tuple, AUTHZ_MASK_COLUMN_NAME, &isnull);
+
+		if (!isnull)
+			result = lappend(result, pstrdup(NameStr(*DatumGetName(name))));
+	}
+	authz_catalog_end(&scan);
+	return result;
+}
+
+int64
+authz_catalog_policy_version(void)
+{
+	uint64		before;
+	Oid			relid = authz_catalog_table(AUTHZ_TABLE_POLICY_HISTORY);
+	Relation	table;
+	Relation	index;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	int64		version = 0;
+
+	if (policy_version >= 0)
+		return policy_version;
+	if (!OidIsValid(relid))
+		elog(ERROR, "table authz.policy_history is missing");
+	before = oids_invalidations;
+	table = table_open(relid, AccessShareLock);
+	index = index_open(get_relname_relid("policy_history_pkey", authz_catalog_schema()), AccessShareLock);
+	scan = systable_beginscan_ordered(table, index, NULL, 0, NULL);
+	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+
+		version = DatumGetInt64(heap_getattr(tuple, 1, RelationGetDescr(table), &isnull));
+	}
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+	table_close(table, AccessShareLock);
+
+	/* Kept only if nothing changed meanwhile. */
+	if (before == oids_invalidations)
+		policy_version = version;
+	return version;
 }

@@ -17,6 +17,7 @@
 /* Order and names as in catalog.c's table of relations. */
 typedef enum AuthzTable
 {
+	AUTHZ_TABLE_AUDITED_TABLE,
 	AUTHZ_TABLE_ISSUER,
 	AUTHZ_TABLE_KEY,
 	AUTHZ_TABLE_LOGIN_MAP,
@@ -29,6 +30,7 @@ typedef enum AuthzTable
 	AUTHZ_TABLE_ROLE_INHERITANCE,
 	AUTHZ_TABLE_POLICY,
 	AUTHZ_TABLE_MASK,
+	AUTHZ_TABLE_POLICY_HISTORY,
 	AUTHZ_TABLE_PROTECTED_TABLE,
 	AUTHZ_TABLE_COUNT
 } AuthzTable;
@@ -116,6 +118,11 @@ extern Datum authz_catalog_get(AuthzScan *scan, HeapTuple tuple, AttrNumber attr
 /* The seam: the table whose policies hold for a relation; InvalidOid if it is not protected. */
 extern Oid	authz_catalog_logical(Oid relid);
 
+/* Have a function called when the relcache entry of a relation, or (InvalidOid) of any, is invalidated; it sets flags only. */
+typedef void (*AuthzRelationChanged) (Oid relid);
+
+extern void authz_catalog_on_relation_changed(AuthzRelationChanged listener);
+
 extern void authz_catalog_init(void);
 
 /*
@@ -170,6 +177,26 @@ extern List *authz_catalog_inherited_roles(const char *role);
 /* Names of the roles granted at `now` to a subject of this issuer or of any; issuer NULL: of any only. */
 extern List *authz_catalog_granted_roles(const char *subject, const char *issuer,
 										 TimestampTz now, TimestampTz *changes_at);
+
+/* How the changes of a table are recorded: a row of authz.audited_table. */
+typedef struct AuthzAudited
+{
+	int64		trail;			/* what its records are found by, whatever its name */
+	bool		reads;			/* are reads recorded? */
+	int			nexcluded;
+	char	  **excluded;		/* columns that no record holds */
+	int			nclear;
+	char	  **clear;			/* columns that are recorded in clear although they have a mask */
+} AuthzAudited;
+
+/* False if the table is not audited.  palloc'd in the current context. */
+extern bool authz_catalog_audited(Oid relid, AuthzAudited *audited);
+
+/* Names of the columns of a relation that have a mask, enabled or not, whomever it is for; palloc'd. */
+extern List *authz_catalog_masked_columns(Oid relid);
+
+/* Number of the last change of a policy or role, as authz.policy_version() says; 0 before the first. */
+extern int64 authz_catalog_policy_version(void);
 
 /* The secret of authz.mask_key in the current memory context, never toasted; NULL if there is none. */
 extern bytea *authz_catalog_mask_key(void);

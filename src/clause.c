@@ -82,6 +82,25 @@ authz_clause_has_role(const AuthzClause *clause, const AuthzIdentity *identity)
 }
 
 bool
+authz_clause_is_public(const AuthzClause *clause)
+{
+	TypeCacheEntry *type = lookup_type_cache(TSTZRANGEOID, TYPECACHE_RANGE_INFO);
+	RangeBound	lower,
+				upper;
+	bool		empty;
+
+	range_deserialize(type, clause->valid_during, &lower, &upper, &empty);
+	if (empty || !lower.infinite || !upper.infinite)
+		return false;
+	for (int i = 0; i < clause->nroles; i++)
+	{
+		if (clause->roles[i] && strcmp(clause->roles[i], "*") == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
 authz_clause_ended(const AuthzClause *clause, Node **test)
 {
 	TypeCacheEntry *type = lookup_type_cache(TSTZRANGEOID, TYPECACHE_RANGE_INFO);

@@ -40,6 +40,9 @@ extern void authz_clause_read(AuthzClause *clause, const char *name, Oid relid, 
 /* Does the identity have one of its roles? */
 extern bool authz_clause_has_role(const AuthzClause *clause, const AuthzIdentity *identity);
 
+/* Does it hold for everybody, whoever it is, at any time? */
+extern bool authz_clause_is_public(const AuthzClause *clause);
+
 /*
  * Has its time ended for good?  If not, *test is the test of the time that a
  * statement has to make, or NULL if it holds from now on.

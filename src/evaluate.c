@@ -34,7 +34,9 @@
 #include "utils/typcache.h"
 
 #include "condition.h"
+#include "denial.h"
 #include "evaluate.h"
+#include "stats.h"
 #include "trigger.h"
 
 struct AuthzEvaluation
@@ -47,6 +49,8 @@ struct AuthzEvaluation
 	Bitmapset  *columns;
 	int			nrules;
 	AuthzEffect *effects;		/* of each rule */
+	Oid			logical;		/* table that the rules' policies are of */
+	uint64	   *stats_ids;		/* of each rule */
 	PlannedStmt *plan;			/* one column per rule; NULL without rules */
 	ParamListInfo params;		/* one per attribute */
 };
@@ -140,8 +144,13 @@ prepare(const AuthzQuestion *question, AuthzPolicySet *set, const AuthzIdentity 
 	rules = authz_policyset_rules(set, question->action, identity, question->columns);
 	evaluation->nrules = list_length(rules);
 	evaluation->effects = palloc_array(AuthzEffect, Max(evaluation->nrules, 1));
+	evaluation->logical = authz_policyset_logical(set);
+	evaluation->stats_ids = palloc_array(uint64, Max(evaluation->nrules, 1));
 	for (int i = 0; i < evaluation->nrules; i++)
+	{
 		evaluation->effects[i] = ((AuthzRule *) list_nth(rules, i))->effect;
+		evaluation->stats_ids[i] = ((AuthzRule *) list_nth(rules, i))->stats_id;
+	}
 	if (evaluation->nrules > 0)
 	{
 		evaluation->plan = plan_rules(rules, owner);
@@ -173,6 +182,8 @@ combine(const AuthzEvaluation *evaluation, const TupleTableSlot *slot)
 		bool		isnull = slot->tts_isnull[i];
 		bool		value = !isnull && DatumGetBool(slot->tts_values[i]);
 
+		if (value || (isnull && evaluation->effects[i] == AUTHZ_FORBID))
+			authz_stats_count(evaluation->logical, evaluation->stats_ids[i], AUTHZ_STATS_CHECK);
 		if (evaluation->effects[i] == AUTHZ_FORBID && (isnull || value))
 			return false;
 		permitted |= evaluation->effects[i] == AUTHZ_PERMIT && value;
@@ -353,10 +364,14 @@ authz_guard_truncate(PG_FUNCTION_ARGS)
 	question.relid = RelationGetRelid(trigger->tg_relation);
 	if (check_enable_rls(question.relid, InvalidOid, false) == RLS_ENABLED &&
 		!authz_evaluate(&question, CurrentMemoryContext, &evaluation))
+	{
+		authz_denial_record(&(AuthzDenial) {AUTHZ_DENIAL_TRUNCATE, "truncate", question.relid,
+											"no policy for truncate permits it"});
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to truncate table \"%s\"",
 						RelationGetRelationName(trigger->tg_relation)),
 				 errdetail("No policy for truncate permits it to this identity.")));
+	}
 	return PointerGetDatum(NULL);
 }

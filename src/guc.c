@@ -8,16 +8,46 @@
 
 #include <limits.h>
 
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 #include "guc.h"
 
+int			authz_denial_queue_full = AUTHZ_DENIAL_QUEUE_FULL_WAIT;
+int			authz_denial_queue_size = 1024;
 int			authz_identity_cache_size = 256;
 int			authz_token_max_size = 16384;
+
+static const struct config_enum_entry denial_queue_full_options[] = {
+	{"wait", AUTHZ_DENIAL_QUEUE_FULL_WAIT, false},
+	{"log", AUTHZ_DENIAL_QUEUE_FULL_LOG, false},
+	{NULL, 0, false}
+};
 
 void
 authz_guc_init(void)
 {
+	DefineCustomEnumVariable("authz.denial_queue_full",
+							 "What becomes of a denied attempt when the queue to authz.denial_log is full.",
+							 "\"wait\" lets the attempt wait for room, for a second at most; after that, "
+							 "and with \"log\" at once, its record goes to the server's log. "
+							 "Without authz in shared_preload_libraries all go there.",
+							 &authz_denial_queue_full,
+							 AUTHZ_DENIAL_QUEUE_FULL_WAIT, denial_queue_full_options,
+							 PGC_SUSET, 0,
+							 NULL, NULL, NULL);
+
+	/* There is no queue otherwise. */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("authz.denial_queue_size",
+								"Number of denied attempts that can be on their way to authz.denial_log.",
+								"Each takes some 2 kB of shared memory. "
+								"With 0 there is neither queue nor worker, and all go to the server's log.",
+								&authz_denial_queue_size,
+								1024, 0, 1000000,
+								PGC_POSTMASTER, 0,
+								NULL, NULL, NULL);
+
 	DefineCustomIntVariable("authz.identity_cache_size",
 							"Number of verified identities that each session keeps.",
 							"A token that is not among them is verified from the start, "

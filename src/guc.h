@@ -4,6 +4,15 @@
 
 #include "compat.h"
 
+/* What an attempt does that finds no room in the queue. */
+typedef enum AuthzDenialQueueFull
+{
+	AUTHZ_DENIAL_QUEUE_FULL_WAIT = 0,	/* a second at most, then the log */
+	AUTHZ_DENIAL_QUEUE_FULL_LOG
+} AuthzDenialQueueFull;
+
+extern int	authz_denial_queue_full;	/* AuthzDenialQueueFull */
+extern int	authz_denial_queue_size;	/* records; meant only when preloaded */
 extern int	authz_identity_cache_size;	/* entries */
 extern int	authz_token_max_size;	/* bytes */
 

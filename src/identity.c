@@ -40,6 +40,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog.h"
+#include "denial.h"
 #include "guard.h"
 #include "guc.h"
 #include "identity.h"
@@ -320,9 +321,23 @@ raise_failure(void)
 			 errhint("Close the cursor, then set or reset authz.token again.")));
 }
 
+/*
+ * A value that could not be verified when it was set, or is no longer good, is
+ * refused at every use; that is recorded once for the same token and reason.
+ */
 static void
 raise_refusal(const AuthzRefusal *refusal)
 {
+	static uint8 recorded_digest[SHA256_DIGEST_LENGTH];
+	static const char *recorded_reason = NULL;	/* reasons are literals */
+
+	if (recorded_reason != refusal->reason ||
+		memcmp(recorded_digest, assigned_digest, sizeof(recorded_digest)) != 0)
+	{
+		memcpy(recorded_digest, assigned_digest, sizeof(recorded_digest));
+		recorded_reason = refusal->reason;
+		authz_denial_record(&(AuthzDenial) {AUTHZ_DENIAL_TOKEN, "use", InvalidOid, refusal->reason});
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
 			 errmsg("token refused: %s", refusal->reason),
@@ -445,6 +460,7 @@ verify_now(const char *token, TokenExtra *extra)
 	identity = get_identity(token, extra->digest, GetCurrentTimestamp(), &generation, &refusal);
 	if (identity == NULL)
 	{
+		authz_denial_record(&(AuthzDenial) {AUTHZ_DENIAL_TOKEN, "set", InvalidOid, refusal.reason});
 		GUC_check_errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION);
 		GUC_check_errmsg("token refused: %s", refusal.reason);
 		if (refusal.hint != NULL)

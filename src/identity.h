@@ -29,6 +29,7 @@ typedef struct AuthzIdentity
 	const char *subject;		/* NULL for anonymous */
 	const char *issuer;			/* NULL unless from a token */
 	const char *token_id;		/* jti, or NULL */
+	const char *actor;			/* who acts for the subject (RFC 8693: act.sub), or NULL */
 	int			nroles;
 	const char *const *roles;	/* effective roles, closed over the hierarchy, sorted, unique */
 	int			nscopes;

@@ -33,9 +33,11 @@
 
 #include "catalog.h"
 #include "condition.h"
+#include "denial.h"
 #include "guard.h"
 #include "inline.h"
 #include "policyset.h"
+#include "stats.h"
 
 /* Tables whose policies read each other nest planners; deeper than this is a circle. */
 #define MAX_QUERY_LEVEL 64
@@ -281,8 +283,12 @@ replace_call(SupportRequestSimplify *request, const PermitsCall *call)
 	const AuthzIdentity *identity;
 	AuthzPolicySet *set = authz_inline_depend(root->glob, call->rte->relid, &identity);
 	Oid			owner = authz_policyset_owner(set);
-	Node	   *condition = combine(authz_policyset_rules(set, call->action, identity, columns_set(call)));
+	List	   *rules = authz_policyset_rules(set, call->action, identity, columns_set(call));
+	Node	   *condition = combine(rules);
+	ListCell   *lc;
 
+	foreach(lc, rules)
+		authz_stats_count(authz_policyset_logical(set), ((AuthzRule *) lfirst(lc))->stats_id, AUTHZ_STATS_PLAN);
 	if (authz_inline_place(root->glob, condition, call->tableoid, owner))
 		root->parse->hasSubLinks = true;
 	if (call->action == AUTHZ_ACTION_INSERT || call->action == AUTHZ_ACTION_UPDATE_CHECK)
@@ -336,6 +342,8 @@ authz_denied(PG_FUNCTION_ARGS)
 	AuthzAction action = authz_policyset_action(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	char	   *table = get_rel_name(PG_GETARG_OID(1));
 
+	authz_denial_record(&(AuthzDenial) {AUTHZ_DENIAL_WRITE, action == AUTHZ_ACTION_INSERT ? "insert" : "update",
+										PG_GETARG_OID(1), "no policy permits the new row"});
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied to %s row in table \"%s\"",

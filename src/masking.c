@@ -12,6 +12,7 @@
 
 #include "access/sysattr.h"
 #include "access/table.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -106,9 +107,8 @@ choose(List *rules, const Var *column, ShowMask show, Node *otherwise)
 	return (Node *) choice;
 }
 
-/* Columns that a generated column is computed from; NULL if it is not generated. */
-static Bitmapset *
-find_sources(Oid relid, AttrNumber column)
+Bitmapset *
+authz_masking_sources(Oid relid, AttrNumber column)
 {
 	Relation	relation = table_open(relid, AccessShareLock);
 	Bitmapset  *sources = NULL;
@@ -168,7 +168,7 @@ authz_masking_is_masked(AuthzPolicySet *set, const Var *column, const AuthzIdent
 	if (authz_policyset_is_masked(set, column->varattno))
 		return choose(authz_policyset_masks(set, column->varattno, identity), column, show_is_masked,
 					  makeBoolConst(true, false));
-	sources = find_sources(relid, column->varattno);
+	sources = authz_masking_sources(relid, column->varattno);
 	return any_source_is_masked(set, relid, sources, identity);
 }
 
@@ -189,6 +189,43 @@ authz_masking_value(AuthzPolicySet *set, const Var *column, const AuthzIdentity 
 	computed.condition = (Node *) makeBoolExpr(NOT_EXPR, list_make1(masked), -1);
 	computed.value = (Node *) row_column(column);
 	return choose(list_make1(&computed), column, show_value, nothing);
+}
+
+/* Functions that give the same for the same row, whoever calls and when. */
+static bool
+is_unsteady_function(Oid function, void *context)
+{
+	return func_volatile(function) != PROVOLATILE_IMMUTABLE && !authz_pseudonym_replaces(function);
+}
+
+static bool
+depends_on_session(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_unsteady_function, NULL) ||
+		IsA(node, SQLValueFunction) || IsA(node, NextValueExpr) || IsA(node, SubLink))
+		return true;
+	return expression_tree_walker(node, depends_on_session, context);
+}
+
+/* What follows a mask that holds for everybody is nobody's to see. */
+Node *
+authz_masking_public(AuthzPolicySet *set, const Var *column)
+{
+	ListCell   *lc;
+
+	foreach(lc, authz_policyset_masks(set, column->varattno, NULL))
+	{
+		AuthzMaskRule *rule = lfirst(lc);
+
+		if (!is_true(rule->condition))
+			continue;
+		if (is_column(rule->value, column->varattno) || depends_on_session(rule->value, NULL))
+			return NULL;
+		return show_value(rule, column);
+	}
+	return NULL;
 }
 
 /* For the current identity. */
@@ -220,7 +257,7 @@ bool
 authz_masking_is_computed(Oid relid, AttrNumber column)
 {
 	AuthzPolicySet *set = authz_policyset_get(relid);
-	Bitmapset  *sources = find_sources(relid, column);
+	Bitmapset  *sources = authz_masking_sources(relid, column);
 	int			i = -1;
 
 	while ((i = bms_next_member(sources, i)) >= 0)

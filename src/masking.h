@@ -29,6 +29,17 @@ extern bool authz_masking_is_clear(Oid relid, AttrNumber column);
 /* The same of a column: has what is shown of it a sub-select? */
 extern bool authz_masking_reads_others(Oid relid, AttrNumber column);
 
+/*
+ * What everybody may see of a column of the set's relation, whoever it is and
+ * when: an expression as above, that depends on the row alone.  The first mask
+ * that holds for everybody decides; NULL if there is none, or it shows the
+ * column itself, reads other tables or depends on more than the row.
+ */
+extern Node *authz_masking_public(AuthzPolicySet *set, const Var *column);
+
+/* Columns that a generated column is computed from, offset by FirstLowInvalidHeapAttributeNumber; NULL: it is not generated. */
+extern Bitmapset *authz_masking_sources(Oid relid, AttrNumber column);
+
 /* Is a column without masks computed from columns that have some, whoever for? */
 extern bool authz_masking_is_computed(Oid relid, AttrNumber column);
 

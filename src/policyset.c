@@ -29,7 +29,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -39,6 +38,7 @@
 #include "clause.h"
 #include "condition.h"
 #include "policyset.h"
+#include "stats.h"
 
 /* A text of a clause and its tree, NULL until it is needed. */
 typedef struct Parsed
@@ -50,6 +50,7 @@ typedef struct Parsed
 typedef struct AuthzPolicy
 {
 	AuthzClause clause;
+	uint64		stats_id;		/* see stats.h */
 	AuthzEffect effect;
 	uint32		actions;		/* bit per AuthzAction */
 	Parsed		condition;
@@ -112,9 +113,9 @@ authz_policyset_action(const char *name)
 	return AUTHZ_ACTION_NONE;
 }
 
-/* Relcache callback: marks and counts, nothing else. */
+/* When a relation changed: marks and counts, nothing else. */
 static void
-relation_changed(Datum arg, Oid relid)
+relation_changed(Oid relid)
 {
 	HASH_SEQ_STATUS status;
 	AuthzPolicySet *set;
@@ -192,7 +193,8 @@ read_policy(AuthzPolicySet *set, AuthzScan *scan, HeapTuple tuple, AuthzPolicy *
 	static const AuthzClauseColumns columns = {
 		AUTHZ_POLICY_ROLES, AUTHZ_POLICY_VALID_DURING, AUTHZ_POLICY_DEPENDS_ON
 	};
-	char	   *name = psprintf("policy \"%s\"", authz_catalog_get_text(scan, tuple, AUTHZ_POLICY_NAME));
+	char	   *policy_name = authz_catalog_get_text(scan, tuple, AUTHZ_POLICY_NAME);
+	char	   *name = psprintf("policy \"%s\"", policy_name);
 	char	   *effect = authz_catalog_get_text(scan, tuple, AUTHZ_POLICY_EFFECT);
 	char	  **actions;
 	int			nactions;
@@ -200,6 +202,7 @@ read_policy(AuthzPolicySet *set, AuthzScan *scan, HeapTuple tuple, AuthzPolicy *
 	Datum		value;
 
 	memset(policy, 0, sizeof(*policy));
+	policy->stats_id = authz_stats_id(policy_name);
 	authz_clause_read(&policy->clause, name, set->logical, scan, tuple, &columns);
 	policy->condition.text = authz_catalog_get_text(scan, tuple, AUTHZ_POLICY_CONDITION);
 	policy->check_condition.text = authz_catalog_get_text(scan, tuple, AUTHZ_POLICY_CHECK_CONDITION);
@@ -465,6 +468,7 @@ authz_policyset_rules(AuthzPolicySet *set, AuthzAction action,
 			continue;
 		rule = palloc0_object(AuthzRule);
 		rule->effect = policy->effect;
+		rule->stats_id = policy->stats_id;
 		rule->condition = add_time(time, get_tree(set, &policy->clause, InvalidAttrNumber, condition));
 		rules = lappend(rules, rule);
 	}
@@ -491,10 +495,12 @@ authz_policyset_masks(AuthzPolicySet *set, AttrNumber column, const AuthzIdentit
 	{
 		AuthzMask  *mask = &set->masks[i];
 		AuthzMaskRule *rule;
-		Node	   *time;
+		Node	   *time = NULL;
 
-		if (mask->column != column || !mask->enabled || !authz_clause_has_role(&mask->clause, identity) ||
-			authz_clause_ended(&mask->clause, &time))
+		if (mask->column != column || !mask->enabled)
+			continue;
+		if (identity == NULL ? !authz_clause_is_public(&mask->clause) :
+			!authz_clause_has_role(&mask->clause, identity) || authz_clause_ended(&mask->clause, &time))
 			continue;
 		rule = palloc0_object(AuthzMaskRule);
 		rule->condition = add_time(time, get_tree(set, &mask->clause, InvalidAttrNumber, &mask->condition));
@@ -513,5 +519,5 @@ authz_policyset_invalidations(void)
 void
 authz_policyset_init(void)
 {
-	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	authz_catalog_on_relation_changed(relation_changed);
 }

@@ -39,6 +39,7 @@ typedef struct AuthzPolicySet AuthzPolicySet;
 typedef struct AuthzRule
 {
 	AuthzEffect effect;
+	uint64		stats_id;		/* see stats.h */
 	Node	   *condition;		/* Vars of varno 1; validity in time is part of it; sub-selects not rewritten */
 } AuthzRule;
 
@@ -86,7 +87,11 @@ extern List *authz_policyset_rules(AuthzPolicySet *set, AuthzAction action,
 /* Has the column a mask, whoever for and whether enabled or not?  If so it shows nothing unless one applies. */
 extern bool authz_policyset_is_masked(const AuthzPolicySet *set, AttrNumber column);
 
-/* List of AuthzMaskRule * of a column that may apply to an identity, in the order in which they do.  Raises as rules does. */
+/*
+ * List of AuthzMaskRule * of a column that may apply to an identity, in the
+ * order in which they do; identity NULL: that hold for everybody at any time.
+ * Raises as rules does.
+ */
 extern List *authz_policyset_masks(AuthzPolicySet *set, AttrNumber column, const AuthzIdentity *identity);
 
 /* How many invalidations of relations this backend has accepted. */

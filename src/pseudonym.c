@@ -198,6 +198,12 @@ find_pseudonym(Oid function)
 	return LookupFuncName(list_make2(makeString("authz"), makeString("pseudonym")), n, types, true);
 }
 
+bool
+authz_pseudonym_replaces(Oid function)
+{
+	return OidIsValid(find_pseudonym(function));
+}
+
 static void
 replace_call(FuncExpr *call)
 {

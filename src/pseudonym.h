@@ -17,4 +17,7 @@
  */
 extern bool authz_pseudonym_replace(Node *node, void *context);
 
+/* Is this a function whose calls it replaces? */
+extern bool authz_pseudonym_replaces(Oid function);
+
 #endif							/* AUTHZ_PSEUDONYM_H */

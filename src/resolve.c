@@ -231,6 +231,10 @@ authz_resolve_token(const AuthzToken *token, TimestampTz now, AuthzRefusal *refu
 	result->issued_at = token->issued_at;
 	result->expires_at = token->expires_at;
 	result->changes_at = token->changes_at;
+	if (authz_claims_find(token->claims, "act", &value) && value.type == jbvBinary &&
+		JsonContainerIsObject(value.val.binary.data) &&
+		authz_claims_member(value.val.binary.data, "sub", 3, &value))
+		result->actor = authz_claims_string(&value);
 
 	if (!roles_in_token(token, &roles))
 	{
@@ -302,6 +306,7 @@ authz_resolve_copy(const AuthzIdentity *identity)
 	result->subject = copy_string(identity->subject);
 	result->issuer = copy_string(identity->issuer);
 	result->token_id = copy_string(identity->token_id);
+	result->actor = copy_string(identity->actor);
 	result->roles = copy_names(identity->roles, identity->nroles);
 	result->scopes = copy_names(identity->scopes, identity->nscopes);
 	result->attributes = palloc(VARSIZE(identity->attributes));

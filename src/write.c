@@ -28,6 +28,7 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+#include "denial.h"
 #include "masked_view.h"
 #include "masking.h"
 #include "trigger.h"
@@ -326,6 +327,8 @@ given_columns(AuthzWrite *write, Relation view)
 static void
 refuse_column(const AuthzWrite *write, int position, const char *detail)
 {
+	authz_denial_record(&(AuthzDenial) {AUTHZ_DENIAL_WRITE, "update", write->view.relid,
+										"no policy permits the columns that change"});
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied to update column \"%s\" of table \"%s\"",

@@ -103,8 +103,9 @@ load_packages()
 	EOF
 }
 
-# Two database logins: who owns the table and administers authz, and what an
-# application connects as.  No superuser: authz does not filter those.
+# Three database logins: who owns the table and administers authz, what an
+# application connects as, and who reads the audit log.  No superuser: authz does
+# not filter those.
 create_logins()
 {
 	demo_sql <<-'EOF' || exit 1
@@ -114,6 +115,8 @@ create_logins()
 		GRANT CREATE ON SCHEMA public TO admin;
 		CREATE ROLE app LOGIN;
 		GRANT SELECT ON package TO app;
+		CREATE ROLE auditor LOGIN;
+		GRANT authz_auditor TO auditor;
 	EOF
 }
 

@@ -147,6 +147,8 @@ walk()
 	session_open bob app
 	session_open carol app -v VERBOSITY=terse
 	session_open report app
+	session_open audit auditor
+	session_open root postgres -v VERBOSITY=terse
 
 	say "Real rows: the $ALL packages of the Debian archive, in table \"package\". Names before > are open sessions."
 	show_protect
@@ -155,6 +157,7 @@ walk()
 	show_revocation
 	show_policy_change
 	show_masks
+	show_audit
 
 	rm -rf "$STATE/keys"
 	session_close_all
@@ -344,6 +347,38 @@ GRANT SELECT, UPDATE ON listing TO app;  REVOKE ALL ON package FROM app;"
 	run admin "SELECT authz.alter_mask('package', 'address', 'hash');"
 	claim 'the mask changes' gave ''
 	look carol "$statement" 'carol sees a pseudonym' '^misc \| [0-9a-f]{16}$' 'a pseudonym, from her next statement on'
+}
+
+show_audit()
+{
+	local package key record
+
+	package=$(truth "SELECT package FROM package WHERE address = '$TEAM' GROUP BY 1 HAVING count(*) = 1
+		ORDER BY package = 'postgresql' DESC, 1 LIMIT 1")
+	key=$(truth "SELECT jsonb_build_object('package', package, 'architecture', architecture) FROM package WHERE package = '$package'")
+	title '7. Audit: each change leaves a record, and seals tell whether the log is what was written.'
+	run admin "SELECT authz.audit('package');"
+	claim 'the table is audited' gave ''
+	run carol "UPDATE listing SET section = 'database' WHERE package = '$package';"
+	claim 'carol may update the section' gave ''
+	run audit "SELECT subject, roles, database_role, action, old_values, new_values
+       FROM authz.audit_trail('package', '$key');  -- who did it, and not only which login"
+	claim 'the trail shows who did what' gave 'carol | {archivist} | app | update | {"section": "misc"} | {"section": "database"}'
+	run audit 'SELECT count(*) FROM package;  -- needs no right on the table'
+	claim 'the auditor may not read the table' gave 'ERROR:  permission denied for table package'
+	record=$(truth "SELECT max(id) FROM authz.audit_log WHERE action = 'update'")
+	run audit 'SELECT authz.audit_seal();'
+	claim 'the first batch is sealed' gave 1
+	run root "UPDATE authz.audit_log SET subject = 'alice' WHERE id = $record;  -- a superuser"
+	claim 'records are not changed' gave_like '^ERROR:  records of table authz.audit_log cannot be changed or deleted'
+	run root "BEGIN;  ALTER EVENT TRIGGER authz_audit_after_ddl DISABLE;  -- who does not give up
+ALTER TABLE authz.audit_log DISABLE TRIGGER refuse_change;
+UPDATE authz.audit_log SET subject = 'alice' WHERE id = $record;
+ALTER TABLE authz.audit_log ENABLE ALWAYS TRIGGER refuse_change;
+ALTER EVENT TRIGGER authz_audit_after_ddl ENABLE ALWAYS;  COMMIT;"
+	claim 'a superuser can force it' gave ''
+	run audit 'SELECT * FROM authz.audit_verify();'
+	claim 'the record is found' gave "1 | f | record changed | $record"
 }
 
 # The tokens, for the user's own psql.

@@ -52,6 +52,8 @@ missing()
 		lack postgresql-client-15 "PostgreSQL 15's test programs (pg_regress, pg_isolation_regress)"
 	[ -n "$server" ] && [ -f "$("$PG_CONFIG" --sharedir)/extension/pgtap.control" ] ||
 		lack postgresql-15-pgtap 'pgTAP (pgtap.control)'
+	[ -n "$server" ] && [ -f "$("$PG_CONFIG" --sharedir)/extension/pgaudit.control" ] ||
+		lack postgresql-15-pgaudit 'pgAudit, to compare with (pgaudit.control)'
 	has_module TAP::Parser::SourceHandler::pgTAP || lack libtap-parser-sourcehandler-pgtap-perl 'pg_prove'
 	has_module IPC::Run || lack libipc-run-perl "Perl's IPC::Run"
 	# Only for the fuzzers; elsewhere they are skipped without it.

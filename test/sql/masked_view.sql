@@ -166,7 +166,7 @@ SELECT authz.create_masked_view('data.staff', 'pg_temp.v');
 SELECT * FROM authz.masked_view_status();
 SELECT authz.drop_masked_view('app.staff');
 RESET ROLE;
-SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'authz'::regnamespace AND p.proname LIKE '%masked%' AND has_function_privilege('public', p.oid, 'EXECUTE') ORDER BY 1::text;
+SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'authz'::regnamespace AND p.proname LIKE '%masked%' AND has_function_privilege('public', p.oid, 'EXECUTE') ORDER BY p.oid::regprocedure::text;
 -- A table of a superuser's is filtered and masked as any other.
 SELECT authz.create_masked_view('data.roots', 'app.roots');
 SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'app.roots'::regclass;

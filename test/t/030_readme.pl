@@ -14,6 +14,8 @@ my ($tokens) = $readme =~ /^## Tokens from your identity provider$(.*?)^## /ms o
 push @blocks, $tokens =~ /^```sql\n(.*?)^```/msg;
 my ($masks) = $readme =~ /^## Columns: masks$(.*?)^## /ms or die "no section on masks";
 push @blocks, $masks =~ /^```sql\n(.*?)^```/msg;
+my ($audit) = $readme =~ /^## Audit$(.*?)^## /ms or die "no section on audit";
+push @blocks, $audit =~ /^```sql\n(.*?)^```/msg;
 cmp_ok(scalar @blocks, '>=', 6, 'the README has its blocks');
 
 my $node = PostgreSQL::Test::Cluster->new('readme');

@@ -1,0 +1,144 @@
+-- Reads of audited tables: a statement leaves a record in authz.access_log for each table that it read.
+-- C code writes columns by their position: record.h.
+
+CREATE TABLE authz.access_log (
+	id					bigint NOT NULL,
+	statement_at		timestamptz NOT NULL,
+	recorded_at			timestamptz NOT NULL,
+	transaction_id		xid8 NOT NULL,
+	trail				bigint NOT NULL,
+	policy_version		bigint NOT NULL,
+	query_id			bigint,
+	subject				text,
+	issuer				text,
+	token_id			text,
+	roles				text[] NOT NULL,
+	actor				text,
+	database_role		text NOT NULL,
+	client_address		inet,
+	application_name	text,
+	action				text NOT NULL,
+	relation			text NOT NULL,
+	clear_columns		text[] NOT NULL,
+	masked_columns		text[] NOT NULL,
+	by_row_columns		text[] NOT NULL,
+	row_count			bigint NOT NULL,
+	duration			interval NOT NULL
+) PARTITION BY RANGE (recorded_at);
+CREATE SEQUENCE authz.access_log_id_seq OWNED BY authz.access_log.id;
+COMMENT ON SEQUENCE authz.access_log_id_seq IS 'numbers of records';
+COMMENT ON TABLE authz.access_log IS 'what was read of tables that are audited with reads, by whom; written by the library only';
+COMMENT ON COLUMN authz.access_log.id IS 'number of the record';
+COMMENT ON COLUMN authz.access_log.statement_at IS 'when the client''s statement began; of a cursor, the one that opened it';
+COMMENT ON COLUMN authz.access_log.recorded_at IS 'when it ended or the cursor was closed, by the clock; months of it, in UTC, are the partitions';
+COMMENT ON COLUMN authz.access_log.transaction_id IS 'the transaction that it was read in';
+COMMENT ON COLUMN authz.access_log.trail IS 'which table, whatever its name was: authz.audited_table';
+COMMENT ON COLUMN authz.access_log.policy_version IS 'authz.policy_version() that the session knew';
+COMMENT ON COLUMN authz.access_log.query_id IS 'of the client''s statement, as in pg_stat_statements; NULL unless compute_query_id is on';
+COMMENT ON COLUMN authz.access_log.subject IS 'authz.subject(): who; NULL: nobody known';
+COMMENT ON COLUMN authz.access_log.issuer IS 'who issued the token';
+COMMENT ON COLUMN authz.access_log.token_id IS 'the token''s claim jti';
+COMMENT ON COLUMN authz.access_log.roles IS 'roles that were effective';
+COMMENT ON COLUMN authz.access_log.actor IS 'who acted for the subject: the token''s claim act.sub, for authz.assume the database role';
+COMMENT ON COLUMN authz.access_log.database_role IS 'session user';
+COMMENT ON COLUMN authz.access_log.client_address IS 'NULL for a local connection';
+COMMENT ON COLUMN authz.access_log.application_name IS 'what the client calls itself; not to be trusted';
+COMMENT ON COLUMN authz.access_log.action IS 'the statement: select, or what else read it: insert, update, delete, merge, copy';
+COMMENT ON COLUMN authz.access_log.relation IS 'the table, qualified, as it was called then; parts of a table that was read go by its name';
+COMMENT ON COLUMN authz.access_log.clear_columns IS 'columns that were read and shown as they are';
+COMMENT ON COLUMN authz.access_log.masked_columns IS 'columns of a masked view that were shown by a mask, or as NULL, in every row';
+COMMENT ON COLUMN authz.access_log.by_row_columns IS 'columns of a masked view that were shown clear in some rows and masked in others';
+COMMENT ON COLUMN authz.access_log.row_count IS 'rows that the statement returned or wrote';
+COMMENT ON COLUMN authz.access_log.duration IS 'time that it ran, without pauses between fetches';
+
+CREATE TABLE authz.access_log_default PARTITION OF authz.access_log DEFAULT;
+COMMENT ON TABLE authz.access_log_default IS 'partition of authz.access_log for records of months that have none of their own';
+SELECT authz.seal_off('authz.access_log'), authz.prepare_partition('access_log', 'authz.access_log_default');
+
+SELECT pg_catalog.pg_extension_config_dump('authz.access_log_default', '');
+SELECT pg_catalog.pg_extension_config_dump('authz.access_log_id_seq', '');
+
+-- Records are rows of a few hundred bytes for each statement: whoever audits reads drops old ones.
+CREATE FUNCTION authz.access_retain(keep interval) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	part name;
+	records bigint;
+	result bigint := 0;
+BEGIN
+	IF keep IS NULL OR keep < '0' THEN
+		RAISE EXCEPTION 'the time to keep records must be zero or more' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	PERFORM authz.extend_audit_log();
+	FOR part IN
+		SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+		WHERE i.inhparent = 'authz.access_log'::regclass AND c.relname ~ '^access_log_[0-9]{6}$'
+			AND to_timestamp(right(c.relname, 6) || '01 +00', 'YYYYMMDD TZH') + '1 month' <= clock_timestamp() - keep
+			-- This month's and later ones are in use.
+			AND right(c.relname, 6) < to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMM')
+		ORDER BY c.relname
+	LOOP
+		-- In this order, as readers do; writers lock their partition only.
+		LOCK TABLE ONLY authz.access_log IN ACCESS EXCLUSIVE MODE;
+		EXECUTE format('LOCK TABLE authz.%I IN ACCESS EXCLUSIVE MODE', part);
+		EXECUTE format('SELECT count(*) FROM ONLY authz.%I', part) INTO records;
+		PERFORM authz.audit_event('authz.' || part, 0, 'drop', jsonb_build_object('records', records, 'keep', keep), NULL);
+		EXECUTE format('DROP TABLE authz.%I', part);
+		result := result + records;
+	END LOOP;
+	RETURN result;
+END
+$$;
+COMMENT ON FUNCTION authz.access_retain(interval) IS
+	'drop months of authz.access_log that ended longer ago than this; each leaves a record in authz.audit_log; returns how many records went';
+
+-- A view for people: it counts statements, and reads the logs of the last hour for it.
+CREATE VIEW authz.activity AS
+	SELECT a.subject, a.relation, a.action, sum(a.allowed)::bigint AS allowed, sum(a.denied)::bigint AS denied, max(a.last_at) AS last_at
+	FROM (
+		SELECT l.subject, l.relation, l.action, count(DISTINCT (l.transaction_id, l.statement_at)), 0, max(l.recorded_at)
+		FROM authz.audit_log l WHERE l.recorded_at > now() - '1 hour'::interval GROUP BY 1, 2, 3
+		UNION ALL
+		-- An UPDATE that reads is in both logs.
+		SELECT l.subject, l.relation, l.action, count(*), 0, max(l.recorded_at)
+		FROM authz.access_log l WHERE l.recorded_at > now() - '1 hour'::interval AND l.action IN ('select', 'copy') GROUP BY 1, 2, 3
+		UNION ALL
+		SELECT l.subject, l.relation, l.action, 0, count(*), max(l.recorded_at)
+		FROM authz.denial_log l WHERE l.recorded_at > now() - '1 hour'::interval GROUP BY 1, 2, 3
+	) a(subject, relation, action, allowed, denied, last_at)
+	GROUP BY 1, 2, 3;
+COMMENT ON VIEW authz.activity IS 'who did what in the last hour, as far as it is audited';
+COMMENT ON COLUMN authz.activity.subject IS 'authz.subject(): who; NULL: nobody known, or the token was refused';
+COMMENT ON COLUMN authz.activity.relation IS 'the table, qualified; NULL for refused tokens';
+COMMENT ON COLUMN authz.activity.action IS 'as in authz.audit_log, authz.access_log and authz.denial_log';
+COMMENT ON COLUMN authz.activity.allowed IS 'statements, committed, that changed or read the table';
+COMMENT ON COLUMN authz.activity.denied IS 'attempts that were denied';
+COMMENT ON COLUMN authz.activity.last_at IS 'the last of both';
+
+-- Counters are in shared memory: of all sessions since the server started, if the library is preloaded.
+CREATE FUNCTION authz.policy_usage(relation oid, name text, OUT plans bigint, OUT checks bigint, OUT last_used_at timestamptz)
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'authz_policy_usage';
+COMMENT ON FUNCTION authz.policy_usage(oid, text) IS
+	'how often a policy had a say since the server started; NULL without shared_preload_libraries';
+
+CREATE VIEW authz.stat_policy AS
+	SELECT p.relation, p.name, p.effect, u.plans, u.checks, u.last_used_at
+	FROM authz.policy p, LATERAL authz.policy_usage(p.relation, p.name) u;
+COMMENT ON VIEW authz.stat_policy IS 'how often each policy permitted or, if it forbids, denied, since the server started; which it does says effect';
+COMMENT ON COLUMN authz.stat_policy.relation IS 'protected table';
+COMMENT ON COLUMN authz.stat_policy.name IS 'the policy';
+COMMENT ON COLUMN authz.stat_policy.effect IS 'permit or forbid';
+COMMENT ON COLUMN authz.stat_policy.plans IS 'plans that it went into because it applied to the identity; one that is used again counts once';
+COMMENT ON COLUMN authz.stat_policy.checks IS 'checks, as authz.permits_row makes, in which its condition was true; a forbid''s also if it was NULL';
+COMMENT ON COLUMN authz.stat_policy.last_used_at IS 'when a transaction ended in which it was counted; NULL: it was not';
+
+REVOKE ALL ON authz.stat_policy FROM PUBLIC;
+GRANT SELECT ON authz.stat_policy TO authz_admin, authz_auditor;
+REVOKE ALL ON FUNCTION authz.policy_usage(oid, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION authz.policy_usage(oid, text) TO authz_admin, authz_auditor;
+REVOKE ALL ON authz.activity FROM PUBLIC;
+REVOKE ALL ON SEQUENCE authz.access_log_id_seq FROM PUBLIC;
+GRANT SELECT ON authz.activity TO authz_admin, authz_auditor;
+REVOKE ALL ON FUNCTION authz.access_retain(interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION authz.access_retain(interval) TO authz_admin;

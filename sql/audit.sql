@@ -1,0 +1,732 @@
+-- Audited tables: every change of a row leaves a record in authz.audit_log.
+-- C code reads and writes columns by their position: catalog.c (audited_table), record.h (audit_log).
+
+DO $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'authz_auditor') THEN
+		CREATE ROLE authz_auditor NOLOGIN;
+		COMMENT ON ROLE authz_auditor IS 'may read and verify the audit log of authz, and nothing else';
+	END IF;
+END
+$$;
+
+CREATE TABLE authz.audited_table (
+	relation		regclass PRIMARY KEY,
+	trail			bigint NOT NULL,
+	active			boolean NOT NULL DEFAULT true,
+	exclude_columns	name[] NOT NULL DEFAULT '{}',
+	clear_columns	name[] NOT NULL DEFAULT '{}',
+	actions			text[] NOT NULL,
+	logical			regclass NOT NULL,
+	complete		boolean NOT NULL DEFAULT false,
+	audited_at		timestamptz NOT NULL DEFAULT now(),
+	audited_by		name NOT NULL DEFAULT session_user,
+	reads			boolean NOT NULL DEFAULT false
+);
+CREATE INDEX audited_table_logical_idx ON authz.audited_table (logical);
+CREATE SEQUENCE authz.audit_trail_seq;
+COMMENT ON SEQUENCE authz.audit_trail_seq IS 'numbers of trails';
+COMMENT ON TABLE authz.audited_table IS 'tables whose changes are recorded, with their partitions and children; filled by authz.audit';
+COMMENT ON COLUMN authz.audited_table.relation IS 'an ordinary or partitioned table';
+COMMENT ON COLUMN authz.audited_table.trail IS 'number of its records in authz.audit_log, whatever its name; partitions have that of their parent';
+COMMENT ON COLUMN authz.audited_table.active IS 'false: it was audited once; its trail is there to be read';
+COMMENT ON COLUMN authz.audited_table.exclude_columns IS 'columns whose values are never recorded';
+COMMENT ON COLUMN authz.audited_table.clear_columns IS 'columns that are recorded in clear although they have a mask';
+COMMENT ON COLUMN authz.audited_table.actions IS 'of insert, update, delete, truncate';
+COMMENT ON COLUMN authz.audited_table.logical IS 'table that authz.audit was called for: itself, or the parent it is a part of';
+COMMENT ON COLUMN authz.audited_table.complete IS 'its triggers have been seen in place, and must stay so';
+COMMENT ON COLUMN authz.audited_table.audited_at IS 'since when';
+COMMENT ON COLUMN authz.audited_table.audited_by IS 'session user who did it';
+COMMENT ON COLUMN authz.audited_table.reads IS 'also statements that read it are recorded, in authz.access_log';
+
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON authz.audited_table
+	FOR EACH ROW EXECUTE FUNCTION authz.table_changed();
+ALTER TABLE authz.audited_table ENABLE ALWAYS TRIGGER changed;
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON authz.audited_table
+	FOR EACH STATEMENT EXECUTE FUNCTION authz.refuse_truncate();
+
+-- A dump brings the rows before the triggers of their tables.
+CREATE FUNCTION authz.begin_audit() RETURNS trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	NEW.complete := false;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION authz.begin_audit() IS 'trigger: a new audit is complete when check_audit has seen it';
+CREATE TRIGGER begin BEFORE INSERT ON authz.audited_table
+	FOR EACH ROW EXECUTE FUNCTION authz.begin_audit();
+
+-- Policies are numbered in policy_history; record.c keeps the last number until it hears of another.
+CREATE TRIGGER changed AFTER INSERT ON authz.policy_history
+	FOR EACH STATEMENT EXECUTE FUNCTION authz.identity_changed();
+ALTER TABLE authz.policy_history ENABLE ALWAYS TRIGGER changed;
+
+CREATE TABLE authz.audit_log (
+	id					bigint NOT NULL,
+	statement_at		timestamptz NOT NULL,
+	recorded_at			timestamptz NOT NULL,
+	transaction_id		xid8 NOT NULL,
+	trail				bigint NOT NULL,
+	policy_version		bigint NOT NULL,
+	query_id			bigint,
+	subject				text,
+	issuer				text,
+	token_id			text,
+	roles				text[] NOT NULL,
+	actor				text,
+	database_role		text NOT NULL,
+	client_address		inet,
+	application_name	text,
+	action				text NOT NULL,
+	relation			text NOT NULL,
+	key					jsonb,
+	old_key				jsonb,
+	old_values			jsonb,
+	new_values			jsonb
+) PARTITION BY RANGE (recorded_at);
+CREATE SEQUENCE authz.audit_log_id_seq OWNED BY authz.audit_log.id;
+COMMENT ON SEQUENCE authz.audit_log_id_seq IS 'numbers of records';
+COMMENT ON TABLE authz.audit_log IS 'what was done to rows of audited tables, by whom; written by the triggers of authz.audit only';
+COMMENT ON COLUMN authz.audit_log.id IS 'number of the record; two records of one row are in the order of what was done';
+COMMENT ON COLUMN authz.audit_log.statement_at IS 'when the client''s statement began';
+COMMENT ON COLUMN authz.audit_log.recorded_at IS 'when the change was recorded, by the clock; months of it, in UTC, are the partitions';
+COMMENT ON COLUMN authz.audit_log.transaction_id IS 'the transaction that made the change';
+COMMENT ON COLUMN authz.audit_log.trail IS 'which table, whatever its name was: authz.audited_table';
+COMMENT ON COLUMN authz.audit_log.policy_version IS 'authz.policy_version() that the session knew';
+COMMENT ON COLUMN authz.audit_log.query_id IS 'of the client''s statement, as in pg_stat_statements; NULL unless compute_query_id is on';
+COMMENT ON COLUMN authz.audit_log.subject IS 'authz.subject(): who; NULL: nobody known';
+COMMENT ON COLUMN authz.audit_log.issuer IS 'who issued the token';
+COMMENT ON COLUMN authz.audit_log.token_id IS 'the token''s claim jti';
+COMMENT ON COLUMN authz.audit_log.roles IS 'roles that were effective';
+COMMENT ON COLUMN authz.audit_log.actor IS 'who acted for the subject: the token''s claim act.sub, for authz.assume the database role';
+COMMENT ON COLUMN authz.audit_log.database_role IS 'session user';
+COMMENT ON COLUMN authz.audit_log.client_address IS 'NULL for a local connection';
+COMMENT ON COLUMN authz.audit_log.application_name IS 'what the client calls itself; not to be trusted';
+COMMENT ON COLUMN authz.audit_log.action IS 'insert, update, delete, truncate; audit, unaudit, drop for what was done to the audit itself';
+COMMENT ON COLUMN authz.audit_log.relation IS 'table that the statement named, qualified, as it was called then';
+COMMENT ON COLUMN authz.audit_log.key IS 'primary key of the row, after the change; NULL if the table has none';
+COMMENT ON COLUMN authz.audit_log.old_key IS 'primary key before the change, if it was another';
+COMMENT ON COLUMN authz.audit_log.old_values IS 'the row before; of an update only the changed columns, but all if the table has no primary key; masked columns as everybody may see them';
+COMMENT ON COLUMN authz.audit_log.new_values IS 'the row after; of an update only the changed columns; masked columns as everybody may see them';
+
+CREATE FUNCTION authz.refuse_change() RETURNS trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RAISE EXCEPTION 'records of table % cannot be changed or deleted', TG_RELID::regclass
+		USING ERRCODE = 'insufficient_privilege', HINT = 'Old ones go with authz.audit_retain.';
+END
+$$;
+COMMENT ON FUNCTION authz.refuse_change() IS 'trigger: the audit log is insert-only';
+
+CREATE FUNCTION authz.audit_key_order(key jsonb) RETURNS bigint
+LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'authz_audit_key_order';
+COMMENT ON FUNCTION authz.audit_key_order(jsonb) IS 'where indexes of authz.audit_log have a key: its number, or its hash';
+
+-- What a partition needs that it does not inherit.  Statement triggers: also who names a partition is refused.
+-- Indexes, few and small because every record pays for them: were they the partitioned table's, a restored
+-- partition would get them twice.
+CREATE FUNCTION authz.seal_off(relation regclass) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	EXECUTE format($sql$
+		CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON %1$s
+			FOR EACH STATEMENT EXECUTE FUNCTION authz.refuse_change();
+		ALTER TABLE %1$s ENABLE ALWAYS TRIGGER refuse_change;
+		REVOKE ALL ON %1$s FROM PUBLIC;
+		GRANT SELECT ON %1$s TO authz_auditor;
+		$sql$, relation);
+END
+$$;
+COMMENT ON FUNCTION authz.seal_off(regclass) IS 'make a table of the audit insert-only, for auditors to read';
+
+CREATE FUNCTION authz.prepare_partition(relation regclass) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM authz.seal_off(relation);
+	EXECUTE format($sql$
+		CREATE INDEX ON %1$s (transaction_id, id);
+		CREATE INDEX ON %1$s (trail, authz.audit_key_order(key));
+		CREATE INDEX ON %1$s (trail, authz.audit_key_order(old_key)) WHERE old_key IS NOT NULL;
+		$sql$, relation);
+END
+$$;
+COMMENT ON FUNCTION authz.prepare_partition(regclass) IS 'what a partition of the audit log needs of its own';
+
+CREATE TABLE authz.audit_log_default PARTITION OF authz.audit_log DEFAULT;
+COMMENT ON TABLE authz.audit_log_default IS 'partition of authz.audit_log for records of months that have none of their own';
+SELECT authz.seal_off('authz.audit_log'), authz.prepare_partition('authz.audit_log_default');
+
+-- What a partition of this log needs; authz.access_log has no more than its own index.
+CREATE FUNCTION authz.prepare_partition(log name, relation regclass) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF log = 'audit_log' THEN
+		PERFORM authz.prepare_partition(relation);
+	ELSE
+		PERFORM authz.seal_off(relation);
+		EXECUTE format('CREATE INDEX ON %s (trail, recorded_at)', relation);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.prepare_partition(name, regclass) IS 'what a partition of a log needs of its own';
+
+-- Partitions are made ahead, this month and three more, by whatever is called of the audit now and then
+-- (audit, audit_seal, audit_retain).  Attaching one locks neither readers nor writers of the others out;
+-- creating it in place, or in the statement of a writer, would.  (Only the default partition is locked.)  Whoever calls none of these for months
+-- has his records in the default partition, sealed and found as all others.
+CREATE FUNCTION authz.extend_audit_log() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	this_month timestamp := date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC');
+	begins timestamptz;
+	ends timestamptz;
+	log name;
+	i int;
+	partition text;
+	is_used boolean;
+BEGIN
+	FOR log, i IN SELECT l, n FROM unnest('{audit_log,access_log}'::name[]) l, generate_series(0, 3) n ORDER BY l DESC, n LOOP
+		begins := (this_month + make_interval(months => i)) AT TIME ZONE 'UTC';
+		ends := (this_month + make_interval(months => i + 1)) AT TIME ZONE 'UTC';
+		partition := format('authz.%s_', log) || to_char(this_month + make_interval(months => i), 'YYYYMM');
+		CONTINUE WHEN to_regclass(partition) IS NOT NULL;
+		-- One at a time; to_regclass looks again at what was committed meanwhile.
+		LOCK TABLE authz.audited_table IN SHARE UPDATE EXCLUSIVE MODE;
+		CONTINUE WHEN to_regclass(partition) IS NOT NULL;
+		EXECUTE format('SELECT EXISTS (SELECT FROM authz.%s_default l WHERE l.recorded_at >= $1 AND l.recorded_at < $2)', log)
+			INTO is_used USING begins, ends;
+		CONTINUE WHEN is_used;
+		-- Attaching locks the default partition.  A reader of it has time: this is for months to come.
+		IF i > 0 THEN
+			BEGIN
+				EXECUTE format('LOCK TABLE authz.%s_default IN ACCESS EXCLUSIVE MODE NOWAIT', log);
+			EXCEPTION WHEN lock_not_available THEN
+				CONTINUE;
+			END;
+		END IF;
+		EXECUTE format('CREATE TABLE %s (LIKE authz.%s)', partition, log);
+		PERFORM authz.prepare_partition(log, partition::regclass);
+		EXECUTE format('ALTER TABLE authz.%s ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)',
+					   log, partition, begins, ends);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION authz.extend_audit_log() IS 'make partitions of authz.audit_log and authz.access_log for this month and the next three';
+
+SELECT pg_catalog.pg_extension_config_dump('authz.audited_table', '');
+SELECT pg_catalog.pg_extension_config_dump('authz.audit_trail_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('authz.audit_log_default', '');
+SELECT pg_catalog.pg_extension_config_dump('authz.audit_log_id_seq', '');
+
+CREATE FUNCTION authz.audit_statement() RETURNS trigger
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_audit_statement';
+COMMENT ON FUNCTION authz.audit_statement() IS 'trigger: records what a statement changed';
+
+CREATE FUNCTION authz.audit_row() RETURNS trigger
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_audit_row';
+COMMENT ON FUNCTION authz.audit_row() IS 'trigger: records what logical replication changed';
+
+CREATE FUNCTION authz.audit_event(relation text, trail bigint, action text, old_values jsonb, new_values jsonb) RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_audit_event';
+COMMENT ON FUNCTION authz.audit_event(text, bigint, text, jsonb, jsonb) IS 'records what was done to the audit of a table';
+
+CREATE FUNCTION authz.is_audited(relation oid) RETURNS boolean
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_is_audited';
+COMMENT ON FUNCTION authz.is_audited(oid) IS 'is the table audited by now, whatever the transaction''s snapshot sees';
+
+CREATE FUNCTION authz.qualified_name(relation regclass) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+	WHERE c.oid = relation;
+END;
+COMMENT ON FUNCTION authz.qualified_name(regclass) IS 'name of a table with its schema, always';
+
+-- The triggers that a table must have and has not, as pg_trigger has them.  tgtype: 1 for each row, 4 insert,
+-- 8 delete, 16 update, 32 truncate.  Rows are in ordinary tables only; a row trigger of a partitioned table would
+-- be its partitions' as well, and in the way of attaching what has one of its own.
+CREATE FUNCTION authz.missing_audit_triggers(audited authz.audited_table)
+	RETURNS TABLE (name name, type smallint, enabled "char", function text, old_table name, new_table name)
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT w.name::name, w.type::smallint, w.enabled::"char", w.function, w.old_table::name, w.new_table::name
+	FROM (
+		SELECT 'authz_audit_' || a.action, a.type, 'A', 'authz.audit_statement', a.old_table, a.new_table
+		FROM (VALUES ('insert', 4, NULL, 'authz_new'), ('update', 16, 'authz_old', 'authz_new'),
+					 ('delete', 8, 'authz_old', NULL), ('truncate', 32, NULL, NULL)) a(action, type, old_table, new_table)
+		WHERE a.action = ANY (audited.actions)
+		UNION ALL
+		SELECT 'authz_audit_row', 1 + sum(r.type), 'R', 'authz.audit_row', NULL, NULL
+		FROM (VALUES ('insert', 4), ('update', 16), ('delete', 8)) r(action, type)
+		WHERE r.action = ANY (audited.actions) AND (SELECT c.relkind = 'r' FROM pg_class c WHERE c.oid = audited.relation)
+		HAVING count(*) > 0
+	) w(name, type, enabled, function, old_table, new_table)
+	WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = audited.relation AND t.tgname = w.name
+		AND t.tgtype = w.type AND t.tgenabled = w.enabled::"char" AND t.tgfoid = (w.function || '()')::regprocedure
+		AND t.tgqual IS NULL AND t.tgattr = ''
+		AND t.tgoldtable IS NOT DISTINCT FROM w.old_table::name AND t.tgnewtable IS NOT DISTINCT FROM w.new_table::name);
+END;
+COMMENT ON FUNCTION authz.missing_audit_triggers(authz.audited_table) IS 'triggers that an audited table lacks, or has otherwise';
+
+CREATE FUNCTION authz.audit_problem(audited authz.audited_table) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT coalesce(
+		(SELECT format('it would be changed unrecorded through its parent %s', i.inhparent::regclass) FROM pg_inherits i
+			WHERE i.inhrelid = c.oid AND audited.actions <> '{}'
+				AND NOT EXISTS (SELECT FROM authz.audited_table p WHERE p.relation = i.inhparent AND p.active)
+			ORDER BY 1 LIMIT 1),
+		(SELECT format('its part %s is a foreign table, whose changes cannot be recorded', i.inhrelid::regclass)
+			FROM pg_inherits i JOIN pg_class f ON f.oid = i.inhrelid
+			WHERE i.inhparent = c.oid AND f.relkind = 'f' ORDER BY 1 LIMIT 1),
+		(SELECT format('column "%s", which the audit excludes or clears, does not exist', e) FROM unnest(audited.exclude_columns || audited.clear_columns) e
+			WHERE NOT EXISTS (SELECT FROM pg_attribute a
+				WHERE a.attrelid = c.oid AND a.attname = e AND a.attnum > 0 AND NOT a.attisdropped)
+			ORDER BY 1 LIMIT 1),
+		(SELECT format('column "%s", which the audit excludes, is part of the primary key', a.attname)
+			FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
+			WHERE i.indrelid = c.oid AND i.indisprimary AND a.attname = ANY (audited.exclude_columns)
+			ORDER BY 1 LIMIT 1),
+		(SELECT format('trigger "%s" is missing, altered or disabled', w.name)
+			FROM authz.missing_audit_triggers(audited) w ORDER BY w.name LIMIT 1))
+	FROM (SELECT) one LEFT JOIN pg_class c ON c.oid = audited.relation;
+END;
+COMMENT ON FUNCTION authz.audit_problem(authz.audited_table) IS 'why changes of an audited table might go unrecorded; NULL if nothing is wrong';
+
+-- Make the triggers of one table as its row in audited_table says; what is right already stays.
+CREATE FUNCTION authz.install_audit(audited authz.audited_table) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	trigger record;
+BEGIN
+	FOR trigger IN
+		SELECT w.*, array_to_string(ARRAY(SELECT e.event
+				FROM (VALUES (1, 'INSERT', 4), (2, 'UPDATE', 16), (3, 'DELETE', 8), (4, 'TRUNCATE', 32)) e(number, event, bit)
+				WHERE w.type & e.bit <> 0 ORDER BY e.number), ' OR ') AS events
+		FROM authz.missing_audit_triggers(audited) w
+	LOOP
+		EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %s %s %s %s FOR EACH %s EXECUTE FUNCTION %s()',
+			trigger.name, trigger.events, audited.relation,
+			CASE WHEN trigger.old_table IS NOT NULL OR trigger.new_table IS NOT NULL THEN 'REFERENCING' END,
+			'OLD TABLE AS ' || trigger.old_table, 'NEW TABLE AS ' || trigger.new_table,
+			CASE WHEN trigger.type & 1 = 1 THEN 'ROW' ELSE 'STATEMENT' END, trigger.function);
+		EXECUTE format('ALTER TABLE %s ENABLE %s TRIGGER %I', audited.relation,
+			CASE trigger.enabled WHEN 'A' THEN 'ALWAYS' ELSE 'REPLICA' END, trigger.name);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION authz.install_audit(authz.audited_table) IS 'the triggers of one audited table';
+
+-- Triggers of ours for other actions than these.
+CREATE FUNCTION authz.remove_audit(relation regclass, actions text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	command text;
+BEGIN
+	FOR command IN
+		SELECT format('DROP TRIGGER %I ON %s', t.tgname, t.tgrelid::regclass) FROM pg_trigger t
+		WHERE t.tgrelid = relation
+			AND (t.tgfoid = 'authz.audit_statement()'::regprocedure
+					AND t.tgname <> ALL (ARRAY(SELECT 'authz_audit_' || a FROM unnest(actions) a))
+				OR t.tgfoid = 'authz.audit_row()'::regprocedure
+					AND NOT (t.tgname = 'authz_audit_row' AND actions && '{insert,update,delete}'))
+	LOOP
+		EXECUTE command;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION authz.remove_audit(regclass, text[]) IS 'drop the audit triggers of a table that are not for these actions';
+
+-- Audit one table as `parent` is, or as it asks itself (parent.relation is itself then).
+CREATE FUNCTION authz.audit_as(relation regclass, parent authz.audited_table) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	before authz.audited_table;
+	audited authz.audited_table;
+	is_itself boolean := relation = parent.relation;
+BEGIN
+	SELECT * INTO before FROM authz.audited_table t WHERE t.relation = audit_as.relation FOR UPDATE;
+	audited := before;
+	audited.relation := relation;
+	-- Its own trail goes on, also after a time without audit; a new part goes on its parent's.
+	audited.trail := coalesce(before.trail, CASE WHEN is_itself THEN nextval('authz.audit_trail_seq') ELSE parent.trail END);
+	audited.logical := CASE WHEN NOT is_itself AND before.active THEN before.logical ELSE parent.logical END;
+	audited.actions := parent.actions;
+	audited.exclude_columns := parent.exclude_columns;
+	audited.clear_columns := parent.clear_columns;
+	audited.reads := parent.reads;
+	-- What two parents ask for, or the part itself asked for before, holds together.
+	IF NOT is_itself AND before.active THEN
+		audited.actions := ARRAY(SELECT DISTINCT a FROM unnest(before.actions || parent.actions) a ORDER BY 1);
+		audited.exclude_columns := ARRAY(SELECT DISTINCT e FROM unnest(before.exclude_columns || parent.exclude_columns) e ORDER BY 1);
+		audited.clear_columns := ARRAY(SELECT e FROM unnest(before.clear_columns) e WHERE e = ANY (parent.clear_columns) ORDER BY 1);
+		audited.reads := before.reads OR parent.reads;
+	END IF;
+	audited.active := true;
+	audited.complete := false;
+	IF before.relation IS NULL OR NOT before.active THEN
+		audited.audited_at := now();
+		audited.audited_by := session_user;
+	END IF;
+	-- The row comes first: the event trigger sees the commands below and must know of it.
+	INSERT INTO authz.audited_table SELECT audited.*
+		ON CONFLICT ON CONSTRAINT audited_table_pkey DO UPDATE SET active = true, complete = false, logical = excluded.logical,
+			actions = excluded.actions, reads = excluded.reads, exclude_columns = excluded.exclude_columns, clear_columns = excluded.clear_columns,
+			audited_at = excluded.audited_at, audited_by = excluded.audited_by;
+	PERFORM authz.remove_audit(relation, audited.actions);
+	PERFORM authz.install_audit(audited);
+	PERFORM authz.audit_event(authz.qualified_name(relation), audited.trail, 'audit',
+		CASE WHEN before.active THEN jsonb_build_object('actions', before.actions, 'exclude_columns', before.exclude_columns, 'clear_columns', before.clear_columns)
+			|| CASE WHEN before.reads THEN '{"reads": true}' ELSE '{}' END::jsonb END,
+		jsonb_build_object('actions', audited.actions, 'exclude_columns', audited.exclude_columns, 'clear_columns', audited.clear_columns)
+			|| CASE WHEN audited.reads THEN '{"reads": true}' ELSE '{}' END::jsonb);
+END
+$$;
+COMMENT ON FUNCTION authz.audit_as(regclass, authz.audited_table) IS 'audit one table as another or itself asks for';
+
+-- A table without policies calls nothing of the extension's when it is read, and for who bypasses row security none does.
+CREATE FUNCTION authz.require_loaded() RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM unnest('{shared_preload_libraries,session_preload_libraries}'::text[]) p,
+				   regexp_split_to_table(current_setting(p), ',') l
+				   WHERE regexp_replace(btrim(l, ' "'), '^.*/|\.so$', '', 'g') = 'authz') THEN
+		RAISE EXCEPTION 'reads are recorded only in sessions that load authz when they start'
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = format('Set shared_preload_libraries, or ALTER DATABASE %I SET session_preload_libraries = ''authz'' and connect again.', current_database());
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.require_loaded() IS 'raises if sessions may run without the library of authz';
+
+CREATE FUNCTION authz.audit(on_table regclass, actions text[] DEFAULT '{insert,update,delete,truncate}', reads boolean DEFAULT false,
+	exclude_columns name[] DEFAULT '{}', clear_columns name[] DEFAULT '{}') RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	wanted authz.audited_table;
+	class record;
+	problem text;
+	child regclass;
+BEGIN
+	IF on_table IS NULL OR actions IS NULL OR reads IS NULL OR exclude_columns IS NULL OR clear_columns IS NULL
+		OR array_position(actions, NULL) IS NOT NULL OR array_position(exclude_columns || clear_columns, NULL) IS NOT NULL THEN
+		RAISE EXCEPTION 'arguments of authz.audit must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF reads THEN
+		PERFORM authz.require_loaded();
+	END IF;
+	SELECT a INTO problem FROM unnest(actions) a WHERE a NOT IN ('insert', 'update', 'delete', 'truncate');
+	IF FOUND OR cardinality(actions) = 0 AND NOT reads THEN
+		RAISE EXCEPTION 'unknown action "%"', coalesce(problem, '')
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Actions are insert, update, delete and truncate.';
+	END IF;
+	SELECT c.relkind, c.relpersistence, c.relnamespace INTO class FROM pg_class c WHERE c.oid = on_table;
+	IF class.relkind IS NULL THEN
+		RAISE EXCEPTION 'relation with OID % does not exist', on_table::oid USING ERRCODE = 'undefined_table';
+	END IF;
+	IF class.relkind NOT IN ('r', 'p') OR class.relpersistence = 't'
+		OR class.relnamespace IN ('authz'::regnamespace, 'pg_catalog'::regnamespace, 'information_schema'::regnamespace) THEN
+		RAISE EXCEPTION '% is not an ordinary or partitioned table', on_table
+			USING ERRCODE = 'wrong_object_type', DETAIL = 'Views, foreign and temporary tables, and system catalogs cannot be audited.',
+				HINT = 'Audit the tables that a view writes to.';
+	END IF;
+	wanted.relation := on_table;
+	wanted.logical := on_table;
+	wanted.reads := reads;
+	wanted.actions := ARRAY(SELECT DISTINCT a FROM unnest(actions) a ORDER BY 1);
+	wanted.exclude_columns := ARRAY(SELECT DISTINCT e FROM unnest(exclude_columns) e ORDER BY 1);
+	wanted.clear_columns := ARRAY(SELECT DISTINCT e FROM unnest(clear_columns) e ORDER BY 1);
+	-- Nobody attaches a partition meanwhile; whoever changes rows has ended.
+	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', on_table);
+	problem := authz.audit_problem(wanted);
+	IF problem IS NULL AND EXISTS (SELECT FROM authz.audited_table t WHERE t.relation = on_table AND t.active AND t.logical = on_table
+			AND (t.actions, t.reads, t.exclude_columns, t.clear_columns) = (wanted.actions, wanted.reads, wanted.exclude_columns, wanted.clear_columns)) THEN
+		RAISE NOTICE 'table % is audited already', on_table;
+		RETURN;
+	END IF;
+	IF problem NOT LIKE 'trigger "authz\_audit\_%' THEN
+		RAISE EXCEPTION 'table % cannot be audited so', on_table
+			USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = upper(left(problem, 1)) || substr(problem, 2) || '.';
+	END IF;
+	PERFORM authz.extend_audit_log();
+	PERFORM authz.audit_as(on_table, wanted);
+	SELECT * INTO wanted FROM authz.audited_table t WHERE t.relation = on_table;
+	-- As asked for now, also those that were parts already.
+	UPDATE authz.audited_table t SET active = false WHERE t.logical = on_table AND t.relation <> on_table;
+	FOR child IN SELECT d FROM authz.descendants(on_table) d LOOP
+		PERFORM authz.audit_as(child, wanted);
+	END LOOP;
+	PERFORM authz.check_audit(ARRAY[on_table::oid] || ARRAY(SELECT d::oid FROM authz.descendants(on_table) d));
+END
+$$;
+COMMENT ON FUNCTION authz.audit(regclass, text[], boolean, name[], name[]) IS
+	'from now on every change of the table, its partitions and children leaves a record in authz.audit_log, with reads every statement '
+	'that reads it one in authz.access_log; again: with other settings';
+
+CREATE FUNCTION authz.unaudit(on_table regclass) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	part authz.audited_table;
+	parent regclass;
+	ended regclass[];
+BEGIN
+	IF NOT EXISTS (SELECT FROM authz.audited_table t WHERE t.relation = on_table AND t.active AND t.logical = t.relation) THEN
+		RAISE EXCEPTION 'table % is not audited by itself', on_table
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'The audit of a partition or child ends with its parent''s.';
+	END IF;
+	SELECT i.inhparent::regclass INTO parent FROM pg_inherits i JOIN authz.audited_table t ON t.relation = i.inhparent
+		WHERE i.inhrelid = on_table AND t.active LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'table % is part of audited table %', on_table, parent
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call authz.unaudit for the parent, or detach the part first.';
+	END IF;
+	ended := ARRAY(SELECT on_table UNION SELECT d FROM authz.descendants(on_table) d);
+	-- A part of another audited table goes on as part of that.
+	UPDATE authz.audited_table t SET logical = p.logical
+		FROM pg_inherits i JOIN authz.audited_table p ON p.relation = i.inhparent AND p.active
+		WHERE i.inhrelid = t.relation AND t.active AND t.relation = ANY (ended) AND p.relation <> ALL (ended);
+	FOR part IN
+		WITH e AS (
+			UPDATE authz.audited_table t SET active = false, complete = false
+			WHERE t.active AND t.relation = ANY (ended) AND t.logical = ANY (ended) RETURNING t.*)
+		SELECT * FROM e ORDER BY e.relation::oid
+	LOOP
+		PERFORM authz.audit_event(authz.qualified_name(part.relation), part.trail, 'unaudit', jsonb_build_object(
+			'actions', part.actions, 'exclude_columns', part.exclude_columns, 'clear_columns', part.clear_columns)
+			|| CASE WHEN part.reads THEN '{"reads": true}' ELSE '{}' END::jsonb, NULL);
+		PERFORM authz.remove_audit(part.relation, '{}');
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION authz.unaudit(regclass) IS 'undo authz.audit; what was recorded stays';
+
+-- The key as the table's primary key writes it, whatever the order and the form of numbers.
+CREATE FUNCTION authz.audit_trail(on_table regclass, key jsonb) RETURNS SETOF authz.audit_log
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+-- A handful of records out of many: by the indexes, whatever the planner knows of the recursion.
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+BEGIN ATOMIC
+	WITH RECURSIVE trails AS (
+		SELECT DISTINCT t.trail FROM authz.audited_table t WHERE on_table IN (t.relation, t.logical)),
+	-- Under which keys the row went, each up to or from a record that changed it.
+	named(trail, key, from_id, until_id) AS (
+		SELECT t.trail, audit_trail.key, 0::bigint, 9223372036854775807 FROM trails t
+		UNION
+		SELECT n.trail, other.key, other.from_id, other.until_id
+		FROM named n, LATERAL (
+			SELECT l.old_key, n.from_id, l.id FROM authz.audit_log l
+			WHERE l.trail = n.trail AND authz.audit_key_order(l.key) = authz.audit_key_order(n.key) AND l.key = n.key
+				AND l.old_key IS NOT NULL AND l.id > n.from_id AND l.id < n.until_id
+			UNION ALL
+			SELECT l.key, l.id, n.until_id FROM authz.audit_log l
+			WHERE l.trail = n.trail AND authz.audit_key_order(l.old_key) = authz.audit_key_order(n.key) AND l.old_key = n.key
+				AND l.old_key IS NOT NULL AND l.id > n.from_id AND l.id < n.until_id) other(key, from_id, until_id)),
+	found AS (
+		SELECT l FROM named n JOIN authz.audit_log l
+			ON l.trail = n.trail AND authz.audit_key_order(l.key) = authz.audit_key_order(n.key) AND l.key = n.key
+				AND l.id >= n.from_id AND l.id <= n.until_id
+		UNION ALL
+		SELECT l FROM named n JOIN authz.audit_log l
+			ON l.trail = n.trail AND authz.audit_key_order(l.old_key) = authz.audit_key_order(n.key) AND l.old_key = n.key
+				AND l.old_key IS NOT NULL AND l.id >= n.from_id AND l.id <= n.until_id),
+	-- A TRUNCATE took the row with it.
+	emptied AS (
+		SELECT l FROM (SELECT (f.l).trail, min((f.l).id) AS id FROM found f GROUP BY 1) s JOIN authz.audit_log l
+			ON l.trail = s.trail AND authz.audit_key_order(l.key) IS NULL AND l.action = 'truncate' AND l.id > s.id)
+	SELECT (d.l).* FROM (
+		SELECT DISTINCT ON ((a.l).id) a.l FROM (SELECT f.l FROM found f UNION ALL SELECT e.l FROM emptied e) a
+		ORDER BY (a.l).id) d;
+END;
+COMMENT ON FUNCTION authz.audit_trail(regclass, jsonb) IS 'history of the row with this primary key, oldest first, also under the keys it had before';
+
+-- DDL: audit follows it, or refuses it.  Event triggers run as the owner of the extension, whoever runs the DDL.
+
+CREATE FUNCTION authz.check_audit(touched oid[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	relation regclass;
+	problem text;
+BEGIN
+	UPDATE authz.audited_table t SET complete = true
+		WHERE t.active AND NOT t.complete AND t.relation = ANY (touched) AND authz.audit_problem(t) IS NULL;
+	SELECT t.relation, authz.audit_problem(t) INTO relation, problem FROM authz.audited_table t
+		WHERE t.complete AND t.relation = ANY (touched) AND authz.audit_problem(t) IS NOT NULL LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'table % is audited', relation
+			USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('With this command %s.', problem),
+				HINT = 'An administrator of authz may call authz.unaudit for the table, or authz.audit with other columns.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.check_audit(oid[]) IS 'raises if changes of an audited table could go unrecorded';
+
+-- New parts of audited tables are audited; parts that were detached stay so on their own.
+CREATE FUNCTION authz.extend_audit(touched oid[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	new record;
+	parent authz.audited_table;
+	detached authz.audited_table;
+BEGIN
+	LOOP
+		SELECT i.inhrelid, p.* INTO new
+			FROM pg_inherits i JOIN authz.audited_table p ON p.relation = i.inhparent JOIN pg_class c ON c.oid = i.inhrelid
+			WHERE p.active AND (i.inhrelid = ANY (touched) OR i.inhparent = ANY (touched)) AND c.relkind IN ('r', 'p')
+				AND NOT EXISTS (SELECT FROM authz.audited_table t WHERE t.relation = i.inhrelid AND t.active
+					AND t.actions @> p.actions AND t.reads >= p.reads AND t.exclude_columns @> p.exclude_columns AND t.clear_columns <@ p.clear_columns)
+			LIMIT 1;
+		EXIT WHEN NOT FOUND;
+		SELECT * INTO parent FROM authz.audited_table t WHERE t.relation = new.relation;
+		PERFORM authz.audit_as(new.inhrelid::regclass, parent);
+		touched := touched || new.inhrelid;
+	END LOOP;
+	FOR detached IN
+		SELECT * FROM authz.audited_table t
+		WHERE t.active AND t.logical <> t.relation
+			AND t.logical IN (SELECT a.logical FROM authz.audited_table a WHERE a.relation = ANY (touched))
+			AND t.relation NOT IN (SELECT d FROM authz.descendants(t.logical) d)
+			AND NOT EXISTS (SELECT FROM pg_inherits i JOIN authz.audited_table p ON p.relation = i.inhparent
+							WHERE i.inhrelid = t.relation AND p.active AND p.logical = t.logical)
+	LOOP
+		-- On its own, or as part of another parent; its own parts follow it.
+		UPDATE authz.audited_table t SET logical = coalesce(
+				(SELECT p.logical FROM pg_inherits i JOIN authz.audited_table p ON p.relation = i.inhparent
+					WHERE i.inhrelid = detached.relation AND p.active LIMIT 1), detached.relation)
+			WHERE t.relation = detached.relation
+				OR t.active AND t.logical = detached.logical AND t.relation IN (SELECT d FROM authz.descendants(detached.relation) d);
+		PERFORM authz.check_audit(ARRAY[detached.relation::oid]);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION authz.extend_audit(oid[]) IS 'audits new parts of audited tables, and keeps those audited that were detached';
+
+CREATE FUNCTION authz.audit_after_ddl() RETURNS event_trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	touched oid[] := (SELECT array_agg(DISTINCT c.objid) FROM pg_event_trigger_ddl_commands() c);
+BEGIN
+	IF touched IS NULL OR NOT (TG_TAG LIKE '%TABLE%' OR TG_TAG LIKE '%TRIGGER' OR TG_TAG LIKE '%SCHEMA' OR TG_TAG LIKE '%INDEX') THEN
+		RETURN;
+	END IF;
+	touched := touched || ARRAY(SELECT t.tgrelid FROM pg_trigger t WHERE t.oid = ANY (touched))
+		|| ARRAY(SELECT i.indrelid FROM pg_index i WHERE i.indexrelid = ANY (touched));
+	-- Audited after this transaction's snapshot was taken: what follows would not see it.
+	IF EXISTS (SELECT FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid, unnest(ARRAY[c.oid, i.inhparent]) o
+			   WHERE c.oid = ANY (touched) AND authz.is_audited(o)
+					AND NOT EXISTS (SELECT FROM authz.audited_table t WHERE t.relation = o AND t.active)) THEN
+		RAISE EXCEPTION 'could not see the audit of a table' USING ERRCODE = 'serialization_failure',
+			DETAIL = 'The table was audited after this transaction began.', HINT = 'Run the transaction again.';
+	END IF;
+	PERFORM authz.extend_audit(touched);
+	-- ATTACH and DETACH PARTITION name the parent only.
+	PERFORM authz.check_audit(touched || ARRAY(SELECT unnest(ARRAY[i.inhrelid, i.inhparent]) FROM pg_inherits i WHERE touched && ARRAY[i.inhparent, i.inhrelid])
+		|| ARRAY(SELECT t.relation::oid FROM authz.audited_table t
+				 WHERE t.logical IN (SELECT a.logical FROM authz.audited_table a WHERE a.relation = ANY (touched))));
+	IF EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+			   WHERE c.oid = ANY (touched) AND c.relnamespace = 'authz'::regnamespace
+					AND t.tgname = 'refuse_change' AND t.tgenabled IN ('D', 'R')) THEN
+		RAISE EXCEPTION 'trigger "refuse_change" must stay enabled' USING ERRCODE = 'insufficient_privilege';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.audit_after_ddl() IS 'event trigger: audit follows DDL, or refuses it';
+
+-- Runs as whoever drops, to see who it is.
+CREATE FUNCTION authz.audit_check_drop() RETURNS event_trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	identity text;
+BEGIN
+	IF pg_has_role(current_user, 'authz_admin', 'USAGE') THEN
+		RETURN;
+	END IF;
+	SELECT o.object_identity INTO identity FROM pg_event_trigger_dropped_objects() o
+		WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND authz.is_audited(o.objid) LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'table % is audited', identity
+			USING ERRCODE = 'insufficient_privilege', DETAIL = 'Its rows would go unrecorded.',
+				HINT = 'An administrator of authz may drop it, which is recorded.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.audit_check_drop() IS 'event trigger: only an administrator drops an audited table';
+
+CREATE FUNCTION authz.audit_forget() RETURNS event_trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tables oid[] := ARRAY(SELECT o.objid FROM pg_event_trigger_dropped_objects() o
+						  WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0);
+	gone record;
+BEGIN
+	FOR gone IN
+		WITH d AS (DELETE FROM authz.audited_table t WHERE t.relation = ANY (tables) RETURNING t.*)
+		SELECT o.object_identity, d.* FROM d JOIN pg_event_trigger_dropped_objects() o
+			ON o.classid = 'pg_class'::regclass AND o.objid = d.relation AND o.objsubid = 0
+		WHERE d.active
+	LOOP
+		PERFORM authz.audit_event(gone.object_identity, gone.trail, 'drop', NULL, NULL);
+	END LOOP;
+	UPDATE authz.audited_table t SET logical = t.relation WHERE t.logical = ANY (tables);
+	PERFORM authz.check_audit(ARRAY(
+		SELECT to_regclass(format('%I.%I', o.address_names[1], o.address_names[2]))::oid
+		FROM pg_event_trigger_dropped_objects() o
+		WHERE o.object_type IN ('trigger', 'table column', 'table constraint')));
+	IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o
+			   WHERE o.object_type = 'trigger' AND o.address_names[1] = 'authz' AND o.address_names[3] = 'refuse_change'
+					AND to_regclass(format('%I.%I', o.address_names[1], o.address_names[2])) IS NOT NULL) THEN
+		RAISE EXCEPTION 'trigger "refuse_change" must stay' USING ERRCODE = 'insufficient_privilege';
+	END IF;
+	-- authz.audit_retain has left a record by now that it drops a partition.
+	IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o
+			   WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND o.schema_name = 'authz'
+					AND o.object_type = 'table' AND o.object_name ~ '^audit_log_'
+					AND (SELECT b.kind FROM authz.audit_batch b WHERE b.partition = o.object_name ORDER BY b.batch DESC LIMIT 1) IS DISTINCT FROM 'drop') THEN
+		RAISE EXCEPTION 'partitions of authz.audit_log are dropped by authz.audit_retain only' USING ERRCODE = 'insufficient_privilege';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.audit_forget() IS 'event trigger: records that an audited table was dropped, refuses to drop what records';
+
+REVOKE ALL ON FUNCTION authz.begin_audit(), authz.refuse_change(), authz.seal_off(regclass), authz.prepare_partition(regclass),
+	authz.prepare_partition(name, regclass), authz.require_loaded(), authz.extend_audit_log(), authz.audit_statement(), authz.audit_row(), authz.audit_event(text, bigint, text, jsonb, jsonb),
+	authz.qualified_name(regclass), authz.missing_audit_triggers(authz.audited_table), authz.audit_problem(authz.audited_table),
+	authz.install_audit(authz.audited_table), authz.remove_audit(regclass, text[]),
+	authz.audit_as(regclass, authz.audited_table), authz.audit(regclass, text[], boolean, name[], name[]), authz.unaudit(regclass),
+	authz.audit_trail(regclass, jsonb), authz.check_audit(oid[]), authz.extend_audit(oid[]), authz.audit_after_ddl(),
+	authz.audit_forget() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION authz.audit(regclass, text[], boolean, name[], name[]), authz.unaudit(regclass) TO authz_admin;
+GRANT EXECUTE ON FUNCTION authz.audit_trail(regclass, jsonb) TO authz_auditor;
+-- Everybody: who drops a table runs the first, who writes to an audited one the index's.
+REVOKE ALL ON FUNCTION authz.audit_check_drop(), authz.is_audited(oid), authz.audit_key_order(jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION authz.is_audited(oid), authz.audit_key_order(jsonb) TO PUBLIC;
+REVOKE ALL ON TABLE authz.audited_table FROM PUBLIC;
+GRANT SELECT ON TABLE authz.audited_table TO authz_admin, authz_auditor;
+
+-- sql_drop triggers fire in the order of their names: who may not is refused before anything is forgotten.
+CREATE EVENT TRIGGER authz_audit_after_ddl ON ddl_command_end EXECUTE FUNCTION authz.audit_after_ddl();
+CREATE EVENT TRIGGER authz_audit_check_drop ON sql_drop EXECUTE FUNCTION authz.audit_check_drop();
+CREATE EVENT TRIGGER authz_audit_forget ON sql_drop EXECUTE FUNCTION authz.audit_forget();
+ALTER EVENT TRIGGER authz_audit_after_ddl ENABLE ALWAYS;
+ALTER EVENT TRIGGER authz_audit_check_drop ENABLE ALWAYS;
+ALTER EVENT TRIGGER authz_audit_forget ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER authz_audit_after_ddl IS 'authz: audit follows DDL, or refuses it';
+COMMENT ON EVENT TRIGGER authz_audit_check_drop IS 'authz: only an administrator drops an audited table';
+COMMENT ON EVENT TRIGGER authz_audit_forget IS 'authz: refuses to drop what records changes';

@@ -1,0 +1,665 @@
+/*-------------------------------------------------------------------------
+ * seal.c
+ *	  Seals of the audit log: hashes of records, their verification, signed
+ *	  digests.
+ *
+ * A batch is what one partition holds of a range of transactions, all of which
+ * had ended when it was sealed; so nobody adds to it any more, and no writer
+ * is ever waited for.  Its records, in the order of transaction and number,
+ * are the leaves of a Merkle tree as in RFC 6962 section 2.1: SHA-256 of a 0
+ * and the record, SHA-256 of a 1 and two children.  The root, with all else
+ * that a row of authz.audit_batch says and the hash of the batch before, is
+ * hashed again (in sql/audit_seal.sql): the chain.
+ *
+ * The root tells whether a batch is as it was, not what is wrong with it.  So
+ * there is a list of its records, with half of each leaf's hash, in pages
+ * beside it.  Nothing is believed because of a page: it serves to name the
+ * record once the root does not fit.
+ *
+ * Records are read through cursors, a thousand at a time; memory depends on
+ * their length only.
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "port/pg_bswap.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+#include "utils/xid8.h"
+
+#include "catalog.h"
+#include "claims.h"
+#include "digest.h"
+#include "guc.h"
+#include "issue.h"
+#include "jws.h"
+#include "keyring.h"
+#include "record.h"
+
+PG_FUNCTION_INFO_V1(authz_audit_hash_records);
+PG_FUNCTION_INFO_V1(authz_audit_verify_partition);
+PG_FUNCTION_INFO_V1(authz_audit_forget_pages);
+PG_FUNCTION_INFO_V1(authz_audit_sign);
+PG_FUNCTION_INFO_V1(authz_audit_read_digest);
+
+#define FETCH_COUNT			1000
+#define PAGE_RECORDS		1024
+#define MAX_TREE_DEPTH		64
+#define INTERNAL_ISSUER		"authz:internal"
+#define DIGEST_AUDIENCE		"authz:audit"	/* not that of identities: a digest is no token to act with */
+
+/* A record's place in the list of its batch. */
+typedef struct PageEntry
+{
+	uint64		transaction_id; /* these two in network byte order when stored */
+	uint64		id;
+	uint8		hash[AUTHZ_DIGEST_LENGTH / 2];
+} PageEntry;
+
+/* A Merkle tree that grows by a leaf at a time: the roots of its complete subtrees, the largest first. */
+typedef struct Tree
+{
+	uint64		nleaves;
+	int			depth;
+	uint8		hashes[MAX_TREE_DEPTH][AUTHZ_DIGEST_LENGTH];
+} Tree;
+
+/* Records through a cursor. */
+typedef struct Records
+{
+	Portal		portal;
+	SPITupleTable *table;		/* fetched last */
+	uint64		n;
+	uint64		next;
+	StringInfoData buffer;		/* of one record's bytes */
+	MemoryContext scratch;
+
+	/* the record at hand, if `valid` */
+	bool		valid;
+	uint64		transaction_id;
+	uint64		id;
+	uint8		hash[AUTHZ_DIGEST_LENGTH];
+} Records;
+
+static void
+combine(uint8 *left, const uint8 *right)
+{
+	static const uint8 prefix = 1;
+
+	authz_digest_begin();
+	authz_digest_add(&prefix, 1);
+	authz_digest_add(left, AUTHZ_DIGEST_LENGTH);
+	authz_digest_add(right, AUTHZ_DIGEST_LENGTH);
+	authz_digest_end(left);
+}
+
+static void
+add_leaf(Tree *tree, const uint8 *hash)
+{
+	memcpy(tree->hashes[tree->depth++], hash, AUTHZ_DIGEST_LENGTH);
+	tree->nleaves++;
+	for (uint64 n = tree->nleaves; n % 2 == 0; n /= 2)
+	{
+		tree->depth--;
+		combine(tree->hashes[tree->depth - 1], tree->hashes[tree->depth]);
+	}
+}
+
+/* The root; of no leaves the hash of nothing.  Spoils the tree. */
+static void
+get_root(Tree *tree, uint8 *root)
+{
+	if (tree->depth == 0)
+	{
+		authz_digest_of("", 0, root);
+		return;
+	}
+	while (tree->depth > 1)
+	{
+		tree->depth--;
+		combine(tree->hashes[tree->depth - 1], tree->hashes[tree->depth]);
+	}
+	memcpy(root, tree->hashes[0], AUTHZ_DIGEST_LENGTH);
+}
+
+/* The bytes of one column: its length and value in network byte order, or that it is NULL. */
+static void
+append_column(StringInfo buffer, Form_pg_attribute attribute, Datum value, bool isnull)
+{
+	uint64		number;
+	uint32		length;
+	struct varlena *bytes;
+
+	appendStringInfoChar(buffer, isnull ? 0 : 1);
+	if (isnull)
+		return;
+	if (attribute->attlen == sizeof(uint64) && attribute->attbyval)
+	{
+		number = pg_hton64(DatumGetUInt64(value));
+		appendBinaryStringInfo(buffer, (char *) &number, sizeof(number));
+		return;
+	}
+	if (attribute->attlen != -1)
+		elog(ERROR, "column of type %u in the audit log", attribute->atttypid);
+	bytes = PG_DETOAST_DATUM_PACKED(value);
+	length = pg_hton32(VARSIZE_ANY_EXHDR(bytes));
+	appendBinaryStringInfo(buffer, (char *) &length, sizeof(length));
+	appendBinaryStringInfo(buffer, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+}
+
+/* Read the record at hand: its place and the hash of its leaf. */
+static void
+read_record(Records *records, HeapTuple tuple, TupleDesc descriptor)
+{
+	Datum		values[Natts_audit_log];
+	bool		isnull[Natts_audit_log];
+	MemoryContext old = MemoryContextSwitchTo(records->scratch);
+
+	if (descriptor->natts != Natts_audit_log)
+		elog(ERROR, "a record has %d columns", descriptor->natts);
+	heap_deform_tuple(tuple, descriptor, values, isnull);
+	records->transaction_id = U64FromFullTransactionId(DatumGetFullTransactionId(values[Anum_audit_log_transaction_id - 1]));
+	records->id = DatumGetInt64(values[Anum_audit_log_id - 1]);
+
+	resetStringInfo(&records->buffer);
+	appendStringInfoChar(&records->buffer, 0);
+	for (int i = 0; i < Natts_audit_log; i++)
+		append_column(&records->buffer, TupleDescAttr(descriptor, i), values[i], isnull[i]);
+	authz_digest_of(records->buffer.data, records->buffer.len, records->hash);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(records->scratch);
+}
+
+static void
+next_record(Records *records)
+{
+	if (records->next == records->n)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (records->table != NULL)
+			SPI_freetuptable(records->table);
+		SPI_cursor_fetch(records->portal, true, FETCH_COUNT);
+		records->table = SPI_tuptable;
+		records->n = SPI_processed;
+		records->next = 0;
+	}
+	records->valid = records->n > 0;
+	if (records->valid)
+	{
+		read_record(records, records->table->vals[records->next], records->table->tupdesc);
+		records->next++;
+	}
+}
+
+static Portal
+open_cursor(const char *query, int n, Oid *types, Datum *values, bool read_only)
+{
+	SPIPlanPtr	plan = SPI_prepare(query, n, types);
+	Portal		portal;
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\"", query);
+	portal = SPI_cursor_open(NULL, plan, values, NULL, read_only);
+	return portal;
+}
+
+/* The first record of a partition within bounds is at hand then, if there is one. */
+static void
+open_records(Records *records, Oid partition, Datum after_id, Datum until_id, Datum from, Datum to, bool read_only)
+{
+	Oid			types[] = {INT8OID, INT8OID, XID8OID, XID8OID};
+	Datum		values[] = {after_id, until_id, from, to};
+	char	   *query = psprintf("SELECT * FROM ONLY %s WHERE id OPERATOR(pg_catalog.>) $1 AND id OPERATOR(pg_catalog.<=) $2"
+								 " AND transaction_id OPERATOR(pg_catalog.>=) $3 AND transaction_id OPERATOR(pg_catalog.<) $4"
+								 " ORDER BY transaction_id, id",
+								 quote_qualified_identifier(get_namespace_name(get_rel_namespace(partition)), get_rel_name(partition)));
+
+	memset(records, 0, sizeof(*records));
+	records->portal = open_cursor(query, 4, types, values, read_only);
+	initStringInfo(&records->buffer);
+	records->scratch = AllocSetContextCreate(CurrentMemoryContext, "authz sealed record", ALLOCSET_DEFAULT_SIZES);
+	next_record(records);
+}
+
+static void
+close_records(Records *records)
+{
+	if (records->table != NULL)
+		SPI_freetuptable(records->table);
+	SPI_cursor_close(records->portal);
+	MemoryContextDelete(records->scratch);
+	pfree(records->buffer.data);
+}
+
+static Datum
+make_bytea(const void *data, Size length)
+{
+	bytea	   *result = palloc(VARHDRSZ + length);
+
+	SET_VARSIZE(result, VARHDRSZ + length);
+	memcpy(VARDATA(result), data, length);
+	return PointerGetDatum(result);
+}
+
+static void
+write_page(SPIPlanPtr plan, Datum batch, int page, const PageEntry *entries, int n)
+{
+	Datum		values[3];
+
+	values[0] = batch;
+	values[1] = Int32GetDatum(page);
+	values[2] = make_bytea(entries, n * sizeof(PageEntry));
+	if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not insert into authz.audit_page");
+	pfree(DatumGetPointer(values[2]));
+}
+
+/*
+ * audit_hash_records(partition oid, after_id bigint, until_id bigint, from_transaction xid8, to_transaction xid8,
+ * batch bigint, OUT records bigint, OUT last_id bigint, OUT root bytea):
+ * seal what a partition holds within these bounds, writing the pages of the batch.
+ */
+Datum
+authz_audit_hash_records(PG_FUNCTION_ARGS)
+{
+	Oid			page_types[] = {INT8OID, INT4OID, BYTEAOID};
+	TupleDesc	descriptor;
+	Datum		values[3];
+	bool		nulls[3] = {false, false, false};
+	PageEntry  *entries = palloc_array(PageEntry, PAGE_RECORDS);
+	Tree	   *tree = palloc0(sizeof(Tree));
+	uint8		root[AUTHZ_DIGEST_LENGTH];
+	Records		records;
+	SPIPlanPtr	plan;
+	int			nentries = 0;
+	int			page = 0;
+	uint64		last_id = 0;
+
+	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	SPI_connect();
+	plan = SPI_prepare("INSERT INTO authz.audit_page VALUES ($1, $2, $3)", 3, page_types);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare to insert into authz.audit_page");
+	open_records(&records, PG_GETARG_OID(0), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2),
+				 PG_GETARG_DATUM(3), PG_GETARG_DATUM(4), false);
+	while (records.valid)
+	{
+		PageEntry  *entry = &entries[nentries++];
+
+		add_leaf(tree, records.hash);
+		entry->transaction_id = pg_hton64(records.transaction_id);
+		entry->id = pg_hton64(records.id);
+		memcpy(entry->hash, records.hash, sizeof(entry->hash));
+		last_id = Max(last_id, records.id);
+		if (nentries == PAGE_RECORDS)
+		{
+			write_page(plan, PG_GETARG_DATUM(5), page++, entries, nentries);
+			nentries = 0;
+		}
+		next_record(&records);
+	}
+	if (nentries > 0)
+		write_page(plan, PG_GETARG_DATUM(5), page, entries, nentries);
+	close_records(&records);
+	SPI_finish();
+
+	values[0] = Int64GetDatum(tree->nleaves);
+	values[1] = Int64GetDatum(last_id);
+	get_root(tree, root);
+	values[2] = make_bytea(root, sizeof(root));
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls));
+}
+
+/* The list of a batch, through a cursor of its pages. */
+typedef struct Pages
+{
+	Portal		portal;
+	bytea	   *page;			/* in the SPI table below */
+	SPITupleTable *table;
+	int			next;			/* entry of the page */
+	bool		valid;			/* the entry at hand */
+	uint64		transaction_id;
+	uint64		id;
+	uint8		hash[AUTHZ_DIGEST_LENGTH / 2];
+} Pages;
+
+static void
+next_entry(Pages *pages)
+{
+	PageEntry	entry;
+	bool		isnull;
+
+	while (pages->page == NULL || (pages->next + 1) * sizeof(PageEntry) > VARSIZE_ANY_EXHDR(pages->page))
+	{
+		if (pages->table != NULL)
+		{
+			if (pages->page != NULL)
+				pfree(pages->page);
+			SPI_freetuptable(pages->table);
+		}
+		pages->page = NULL;
+		SPI_cursor_fetch(pages->portal, true, 1);
+		pages->table = SPI_tuptable;
+		pages->next = 0;
+		pages->valid = SPI_processed > 0;
+		if (!pages->valid)
+			return;
+		pages->page = DatumGetByteaPCopy(SPI_getbinval(pages->table->vals[0], pages->table->tupdesc, 1, &isnull));
+	}
+	memcpy(&entry, VARDATA_ANY(pages->page) + pages->next * sizeof(PageEntry), sizeof(PageEntry));
+	pages->next++;
+	pages->transaction_id = pg_ntoh64(entry.transaction_id);
+	pages->id = pg_ntoh64(entry.id);
+	memcpy(pages->hash, entry.hash, sizeof(entry.hash));
+}
+
+static void
+open_pages(Pages *pages, int64 batch)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(batch)};
+
+	memset(pages, 0, sizeof(*pages));
+	pages->portal = open_cursor("SELECT entries FROM authz.audit_page WHERE batch OPERATOR(pg_catalog.=) $1 ORDER BY page",
+								1, types, values, true);
+	next_entry(pages);
+}
+
+static void
+close_pages(Pages *pages)
+{
+	if (pages->page != NULL)
+		pfree(pages->page);
+	if (pages->table != NULL)
+		SPI_freetuptable(pages->table);
+	SPI_cursor_close(pages->portal);
+}
+
+/* One row of the result; a negative batch or record is NULL. */
+static void
+report(ReturnSetInfo *result, int64 batch, const char *problem, int64 record)
+{
+	Datum		values[4];
+	bool		nulls[4];
+
+	values[0] = Int64GetDatum(batch);
+	nulls[0] = batch < 0;
+	values[1] = BoolGetDatum(problem == NULL);
+	nulls[1] = false;
+	values[2] = problem ? CStringGetTextDatum(problem) : (Datum) 0;
+	nulls[2] = problem == NULL;
+	values[3] = Int64GetDatum(record);
+	nulls[3] = record < 0;
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* Where the record at hand stands to the entry at hand. */
+static int
+compare_places(const Records *records, const Pages *pages)
+{
+	if (!records->valid || !pages->valid)
+		return records->valid ? -1 : 1;
+	if (records->transaction_id != pages->transaction_id)
+		return records->transaction_id < pages->transaction_id ? -1 : 1;
+	return records->id < pages->id ? -1 : records->id > pages->id;
+}
+
+/* Compare a batch with the records from the one at hand on; the first that is not of it is at hand then. */
+static void
+verify_batch(ReturnSetInfo *result, Records *records, int64 batch, uint64 to, int64 nrecords, const uint8 *root)
+{
+	Tree	   *tree = palloc0(sizeof(Tree));
+	uint8		found[AUTHZ_DIGEST_LENGTH];
+	const char *problem = NULL;
+	int64		record = -1;
+	Pages		pages;
+
+	open_pages(&pages, batch);
+	for (;;)
+	{
+		bool		is_record = records->valid && records->transaction_id < to;
+		int			order;
+		const char *difference = NULL;
+		uint64		id;
+
+		if (!is_record && !pages.valid)
+			break;
+		order = is_record ? compare_places(records, &pages) : 1;
+		id = order <= 0 ? records->id : pages.id;
+		if (order < 0)
+			difference = "record added";
+		else if (order > 0)
+			difference = "record missing";
+		else if (memcmp(records->hash, pages.hash, sizeof(pages.hash)) != 0)
+			difference = "record changed";
+		if (problem == NULL && difference != NULL)
+		{
+			problem = difference;
+			record = id;
+		}
+		if (order >= 0)
+			next_entry(&pages);
+		if (order <= 0)
+		{
+			add_leaf(tree, records->hash);
+			next_record(records);
+		}
+	}
+	close_pages(&pages);
+
+	if (tree->nleaves == nrecords)
+	{
+		get_root(tree, found);
+		if (memcmp(found, root, sizeof(found)) == 0)
+		{
+			/* The records are as they were; then it is the list that is not. */
+			report(result, batch, problem ? "list of the batch's records altered" : NULL, -1);
+			pfree(tree);
+			return;
+		}
+	}
+	report(result, batch, problem ? problem : "records do not match the seal", record);
+	pfree(tree);
+}
+
+/*
+ * audit_verify_partition(partition oid, partition_name text, since_batch bigint, after_id bigint, until_id bigint,
+ * horizon xid8) -> setof (batch, ok, problem, first_bad_record): compare what a partition holds of
+ * transactions before the horizon, with numbers within bounds, with its batches after a given one.
+ */
+Datum
+authz_audit_verify_partition(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Oid			types[] = {TEXTOID, INT8OID, INT8OID};
+	Datum		values[] = {PG_GETARG_DATUM(1), PG_GETARG_DATUM(2), PG_GETARG_DATUM(3)};
+	Records		records;
+	Portal		batches;
+	bool		added = false;
+	uint64		horizon = U64FromFullTransactionId(DatumGetFullTransactionId(PG_GETARG_DATUM(5)));
+
+	InitMaterializedSRF(fcinfo, 0);
+	SPI_connect();
+	open_records(&records, PG_GETARG_OID(0), PG_GETARG_DATUM(3), PG_GETARG_DATUM(4),
+				 FullTransactionIdGetDatum(FullTransactionIdFromU64(0)),
+				 PG_GETARG_DATUM(5), true);
+	batches = open_cursor("SELECT batch, from_transaction, to_transaction, records, root FROM authz.audit_batch"
+						  " WHERE kind OPERATOR(pg_catalog.=) 'seal' AND partition OPERATOR(pg_catalog.=) $1"
+						  " AND batch OPERATOR(pg_catalog.>) $2 AND after_id OPERATOR(pg_catalog.=) $3"
+						  " ORDER BY from_transaction, batch", 3, types, values, true);
+	for (;;)
+	{
+		SPITupleTable *table;
+		HeapTuple	tuple;
+		uint64		from = horizon;
+		bool		isnull;
+		bool		found;
+
+		SPI_cursor_fetch(batches, true, 1);
+		table = SPI_tuptable;
+		tuple = SPI_processed > 0 ? table->vals[0] : NULL;
+		found = tuple != NULL;
+		if (found)
+			from = U64FromFullTransactionId(DatumGetFullTransactionId(SPI_getbinval(tuple, table->tupdesc, 2, &isnull)));
+
+		/* Between two batches, or after the last, nothing was there. */
+		while (records.valid && records.transaction_id < from)
+		{
+			if (!added)
+				report(result, -1, "record added", records.id);
+			added = true;
+			next_record(&records);
+		}
+		if (found)
+		{
+			bytea	   *root = DatumGetByteaPP(SPI_getbinval(tuple, table->tupdesc, 5, &isnull));
+			uint8		expected[AUTHZ_DIGEST_LENGTH] = {0};
+
+			if (VARSIZE_ANY_EXHDR(root) == sizeof(expected))
+				memcpy(expected, VARDATA_ANY(root), sizeof(expected));
+			verify_batch(result, &records, DatumGetInt64(SPI_getbinval(tuple, table->tupdesc, 1, &isnull)),
+						 U64FromFullTransactionId(DatumGetFullTransactionId(SPI_getbinval(tuple, table->tupdesc, 3, &isnull))),
+						 DatumGetInt64(SPI_getbinval(tuple, table->tupdesc, 4, &isnull)), expected);
+		}
+		SPI_freetuptable(table);
+		if (!found)
+			break;
+	}
+	SPI_cursor_close(batches);
+	close_records(&records);
+	SPI_finish();
+	return (Datum) 0;
+}
+
+/*
+ * audit_forget_pages(batches bigint[]) -> void: delete rows of authz.audit_page, whose triggers refuse every
+ * DELETE.  Their place is not reused before VACUUM, like any row's.
+ */
+Datum
+authz_audit_forget_pages(PG_FUNCTION_ARGS)
+{
+	Relation	table = table_open(get_relname_relid("audit_page", authz_catalog_schema()), RowExclusiveLock);
+	Oid			indexid = get_relname_relid("audit_page_pkey", authz_catalog_schema());
+	Datum	   *batches;
+	int			n;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
+					  &batches, NULL, &n);
+	for (int i = 0; i < n; i++)
+	{
+		ScanKeyData key;
+		SysScanDesc scan;
+		HeapTuple	tuple;
+
+		ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, batches[i]);
+		scan = systable_beginscan(table, indexid, true, NULL, 1, &key);
+		while ((tuple = systable_getnext(scan)) != NULL)
+			simple_heap_delete(table, &tuple->t_self);
+		systable_endscan(scan);
+	}
+	table_close(table, NoLock);
+	PG_RETURN_VOID();
+}
+
+static AuthzIssuerKey *
+internal_key(const char *kid)
+{
+	TimestampTz changes_at = DT_NOEND;
+	List	   *keys = authz_catalog_issuer_keys(INTERNAL_ISSUER, kid, "HS256", GetCurrentTimestamp(), &changes_at);
+
+	return list_length(keys) == 1 ? linitial(keys) : NULL;
+}
+
+/*
+ * audit_sign(content jsonb) -> text: a token signed by the internal issuer that
+ * holds `content` as its claim "audit".  Its audience is not that of identities.
+ */
+Datum
+authz_audit_sign(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *content = PG_GETARG_JSONB_P(0);
+	AuthzIssuerKey *key = internal_key(NULL);
+	StringInfoData claims;
+	char	   *token;
+
+	if (key == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the issuer \"%s\" has no usable key", INTERNAL_ISSUER),
+				 errhint("The extension makes it when it is created.")));
+	initStringInfo(&claims);
+	appendStringInfo(&claims, "{\"iss\":\"%s\",\"aud\":\"%s\",\"iat\":" INT64_FORMAT ",\"audit\":", INTERNAL_ISSUER, DIGEST_AUDIENCE,
+					 GetCurrentTimestamp() / USECS_PER_SEC + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY);
+	(void) JsonbToCString(&claims, &content->root, VARSIZE(content));
+	appendStringInfoChar(&claims, '}');
+	token = authz_issue_hs256(pg_server_to_any(claims.data, claims.len, PG_UTF8),
+							  key->kid, (unsigned char *) key->key, strlen(key->key));
+	explicit_bzero(key->key, strlen(key->key));
+	PG_RETURN_TEXT_P(cstring_to_text(token));
+}
+
+static void
+refuse_digest(const char *reason)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("digest refused: %s", reason),
+			 errhint("Give what authz.audit_digest() of this database returned, unchanged.")));
+}
+
+/* audit_read_digest(token text) -> jsonb: what audit_sign was given; raises if it did not make the token. */
+Datum
+authz_audit_read_digest(PG_FUNCTION_ARGS)
+{
+	char	   *token = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	size_t		length = strlen(token);
+	AuthzJws	jws;
+	AuthzJwsStatus status;
+	AuthzIssuerKey *stored;
+	const AuthzKey *key;
+	const char *reason;
+	bool		verified;
+	Jsonb	   *claims;
+	JsonbValue	value;
+	char	   *audience;
+
+	if (length > authz_token_max_size)
+		refuse_digest(authz_jws_reason(AUTHZ_JWS_TOO_LONG));
+	check_stack_depth();
+	status = authz_jws_read(token, length, authz_token_max_size, palloc(length + 3), &jws);
+	if (status != AUTHZ_JWS_OK)
+		refuse_digest(authz_jws_reason(status));
+	stored = jws.has_kid && strcmp(jws.algorithm, "HS256") == 0 ? internal_key(jws.kid) : NULL;
+	if (stored == NULL)
+		refuse_digest("it was not signed by this database");
+	key = authz_keyring_get("HS256", stored->key, &reason);
+	explicit_bzero(stored->key, strlen(stored->key));
+	verified = key != NULL && authz_keyring_verify(key, jws.signing_input, jws.signing_input_length,
+												   jws.signature, jws.signature_length);
+	if (!verified)
+		refuse_digest("it was not signed by this database");
+
+	/* Signed here, so it reads as it was written. */
+	claims = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(pg_any_to_server(jws.claims, jws.claims_length, PG_UTF8))));
+	audience = authz_claims_member(&claims->root, "aud", 3, &value) ? authz_claims_string(&value) : NULL;
+	if (audience == NULL || strcmp(audience, DIGEST_AUDIENCE) != 0 || !authz_claims_member(&claims->root, "audit", 5, &value))
+		refuse_digest("it is another kind of token");
+	PG_RETURN_JSONB_P(JsonbValueToJsonb(&value));
+}

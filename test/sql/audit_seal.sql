@@ -1,0 +1,190 @@
+-- What is sealed cannot be changed, taken out or added to without being found, and the record is named.
+\set VERBOSITY terse
+SET client_min_messages = warning;
+CREATE ROLE regress_authz_auditor;
+CREATE ROLE regress_authz_admin;
+CREATE ROLE regress_authz_user;
+GRANT authz_auditor TO regress_authz_auditor;
+GRANT authz_admin TO regress_authz_admin;
+CREATE SCHEMA regress_authz;
+GRANT USAGE ON SCHEMA regress_authz TO regress_authz_user;
+SET search_path = regress_authz, public;
+-- The numbers of this test count from here; what was there before is sealed.
+CREATE TABLE doc (id int PRIMARY KEY, t text);
+GRANT ALL ON doc TO regress_authz_user;
+SELECT authz.audit('doc');
+SET ROLE regress_authz_auditor;
+SELECT authz.audit_seal() > 0 AS sealed;
+RESET ROLE;
+SELECT max(batch) AS base FROM authz.audit_batch \gset
+CREATE TABLE base AS SELECT :base::bigint AS b, 0::bigint AS r;
+CREATE VIEW problems AS SELECT v.batch - base.b AS batch, v.problem, v.first_bad_record - base.r AS record
+	FROM authz.audit_verify() v, base WHERE NOT v.ok ORDER BY v.batch, record;
+SELECT authz.audit('doc', exclude_columns => '{t}'), authz.audit('doc');
+UPDATE base SET r = (SELECT max(id) FROM authz.audit_log);
+-- A record, then records 1 to 2500, 2501 to 2510, 2511, each in a batch.
+SELECT authz.audit_seal() - b AS batch FROM base;
+INSERT INTO doc SELECT i, 'x' FROM generate_series(1, 2500) i;
+SELECT authz.audit_seal() - b AS batch FROM base;
+SELECT authz.audit_seal() - b AS batch FROM base;
+UPDATE doc SET t = 'y' WHERE id <= 10;
+SELECT authz.audit_seal() - b AS batch FROM base;
+-- What is not committed is not sealed yet, nor lost.
+BEGIN;
+DELETE FROM doc WHERE id = 11;
+SELECT authz.audit_seal() - b AS batch FROM base;
+COMMIT;
+SELECT authz.audit_seal() - b AS batch FROM base;
+SELECT batch - b AS batch, kind, after_id, last_id - r AS last, records, length(root), length(previous) > 0 AS follows, length(hash), token
+	FROM authz.audit_batch, base WHERE batch > b ORDER BY 1;
+SELECT batch - b AS batch, page, length(entries) / 32 AS n FROM authz.audit_page, base WHERE batch > b ORDER BY 1, 2;
+SELECT count(*) FROM problems;
+SELECT count(*) FILTER (WHERE ok) = count(*), count(*) = max(batch) AS one_each FROM authz.audit_verify();
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT authz.audit_seal();
+ROLLBACK;
+
+-- Who may.
+SET ROLE regress_authz_user;
+SELECT authz.audit_seal();
+SELECT authz.audit_digest();
+SELECT authz.audit_verify();
+SELECT authz.audit_retain('0');
+SELECT authz.audit_sign('{"batch": 1}');
+SELECT count(*) FROM authz.audit_batch;
+SET ROLE regress_authz_auditor;
+SELECT bool_and(ok) FROM authz.audit_verify();
+SELECT count(*) > 0 AS reads FROM authz.audit_batch;
+INSERT INTO authz.audit_batch SELECT * FROM authz.audit_batch;
+DELETE FROM authz.audit_page;
+SELECT authz.audit_retain('0');
+SELECT authz.audit_sign('{"batch": 1}');
+RESET ROLE;
+UPDATE authz.audit_batch SET root = '';
+DELETE FROM authz.audit_page;
+TRUNCATE authz.audit_batch;
+
+-- A digest says which chain it is; it is no identity, and an identity is no digest.
+SELECT authz.audit_digest() AS digest \gset
+SELECT bool_and(ok) FROM authz.audit_verify(:'digest');
+SELECT authz.login(:'digest');
+RESET authz.token;
+SELECT authz.audit_verify('rubbish');
+SELECT authz.audit_verify(:'digest' || 'x');
+SELECT authz.audit_verify(regexp_replace(:'digest', '\.[^.]*\.', '.' || translate(encode('{"iss":"authz:internal","aud":"authz:audit","audit":{"batch":1,"hash":"00"}}', 'base64'), E'+/=\n', '-_') || '.'));
+-- A token of the same key for another audience.
+SELECT authz.audit_verify(encode(convert_to(h || '.' || p, 'UTF8'), 'escape') || '.' || translate(encode(hmac, 'base64'), E'+/=\n', '-_'))
+FROM (SELECT translate(encode('{"alg":"HS256","kid":"internal"}', 'base64'), E'+/=\n', '-_') AS h,
+	translate(encode('{"iss":"authz:internal","aud":"authz:internal","sub":"x","audit":{"batch":1,"hash":"00"}}', 'base64'), E'+/=\n', '-_') AS p) t,
+	LATERAL (SELECT k.key FROM authz.key k WHERE k.issuer = 'authz:internal') k,
+	LATERAL (SELECT convert_to(k.key, 'UTF8') AS key, sha256(convert_to(k.key, 'UTF8')) AS _) kk,
+	LATERAL (SELECT (SELECT string_agg(set_byte('\x00', 0, (CASE WHEN i < length(kk.key) THEN get_byte(kk.key, i) ELSE 0 END) # 54), '' ORDER BY i) FROM generate_series(0, 63) i) AS ipad,
+		(SELECT string_agg(set_byte('\x00', 0, (CASE WHEN i < length(kk.key) THEN get_byte(kk.key, i) ELSE 0 END) # 92), '' ORDER BY i) FROM generate_series(0, 63) i) AS opad) pads,
+	LATERAL (SELECT sha256(opad || sha256(ipad || convert_to(h || '.' || p, 'UTF8'))) AS hmac) m;
+
+-- Tampering, by a superuser who takes the triggers away.
+CREATE FUNCTION tamper(command text) RETURNS SETOF problems LANGUAGE plpgsql AS $$
+BEGIN
+	BEGIN
+		ALTER EVENT TRIGGER authz_audit_after_ddl DISABLE;
+		ALTER EVENT TRIGGER authz_audit_forget DISABLE;
+		EXECUTE (SELECT string_agg(format('ALTER TABLE %s DISABLE TRIGGER USER', c.oid::regclass), ';') FROM pg_class c
+			WHERE c.oid IN ('authz.audit_batch'::regclass, 'authz.audit_page'::regclass) OR c.oid IN (SELECT relid FROM pg_partition_tree('authz.audit_log')));
+		EXECUTE command;
+		EXECUTE (SELECT string_agg(format('ALTER TABLE %s ENABLE ALWAYS TRIGGER refuse_change', c.oid::regclass), ';') FROM pg_class c
+			WHERE c.oid IN ('authz.audit_batch'::regclass, 'authz.audit_page'::regclass) OR c.oid IN (SELECT relid FROM pg_partition_tree('authz.audit_log')));
+		RETURN QUERY TABLE problems;
+		RAISE EXCEPTION 'undo' USING ERRCODE = 'ZZ001';
+	EXCEPTION WHEN SQLSTATE 'ZZ001' THEN
+		NULL;
+	END;
+END $$;
+-- Changed: any column.
+SELECT a.attname, p.* FROM base, pg_attribute a, LATERAL tamper(format('UPDATE authz.audit_log SET %1$I = %2$s WHERE id = %3$s', a.attname, CASE
+		WHEN a.attname = 'recorded_at' THEN 'recorded_at + ''1 us'''
+		WHEN a.atttypid IN ('bigint'::regtype, 'timestamptz'::regtype) THEN format('(SELECT %I FROM authz.audit_log WHERE id = %s)', a.attname, base.r)
+		WHEN a.atttypid = 'xid8'::regtype THEN '''1'''
+		WHEN a.atttypid = 'jsonb'::regtype THEN '''{"forged": true}'''
+		WHEN a.atttypid = 'text[]'::regtype THEN '''{forged}'''
+		WHEN a.atttypid = 'inet'::regtype THEN '''6.6.6.6'''
+		ELSE '''forged''' END, base.r + 1500)) p
+	WHERE a.attrelid = 'authz.audit_log'::regclass AND a.attnum > 0 AND a.attname NOT IN ('id', 'trail', 'policy_version') ORDER BY a.attnum;
+SELECT p.* FROM base, tamper(format('UPDATE authz.audit_log SET id = 1000000000 WHERE id = %s', r + 1500)) p;
+-- The jsonb stays equal, not the same.
+SELECT p.* FROM base, tamper(format('UPDATE authz.audit_log SET new_values = ''{"t": "x", "id": 1500.0}'' WHERE id = %s', r + 1500)) p;
+-- Taken out; the first, the last, all of a batch.
+SELECT p.* FROM base, tamper(format('DELETE FROM authz.audit_log WHERE id = %s', r + 77)) p;
+SELECT p.* FROM base, tamper(format('DELETE FROM authz.audit_log WHERE id IN (%s, %s)', r + 2500, r + 2501)) p;
+SELECT p.* FROM base, tamper(format('DELETE FROM authz.audit_log WHERE id > %s', r)) p;
+-- Added: within a batch, where no batch is; two swapped.
+CREATE TEMP TABLE forged AS SELECT * FROM authz.audit_log WHERE id = (SELECT r + 2505 FROM base);
+UPDATE forged SET id = (SELECT r + 3000 FROM base), subject = 'forged';
+SELECT p.* FROM tamper('INSERT INTO authz.audit_log SELECT * FROM forged') p;
+UPDATE forged SET transaction_id = '1', id = (SELECT r + 3001 FROM base);
+SELECT p.* FROM base, tamper('INSERT INTO authz.audit_log SELECT * FROM forged') p;
+UPDATE forged SET recorded_at = '1999-01-01';
+SELECT p.* FROM base, tamper('INSERT INTO authz.audit_log SELECT * FROM forged') p;
+SELECT p.* FROM base, tamper(format('UPDATE authz.audit_log SET id = 2 * %s + 201 - id WHERE id IN (%s, %s)', r, r + 100, r + 101)) p;
+-- The seals and lists themselves.
+SELECT p.* FROM base, tamper(format('UPDATE authz.audit_batch SET root = sha256(root) WHERE batch = %s', b + 2)) p;
+SELECT p.* FROM base, tamper(format('UPDATE authz.audit_batch SET sealed_by = ''x'' WHERE batch = %s', b + 2)) p;
+SELECT p.* FROM base, tamper(format('DELETE FROM authz.audit_batch WHERE batch = %s', b + 2)) p;
+SELECT p.* FROM base, tamper(format('DELETE FROM authz.audit_page WHERE batch = %s AND page = 1', b + 2)) p;
+SELECT p.* FROM base, tamper(format('UPDATE authz.audit_page SET entries = set_byte(entries, 31, 255 - get_byte(entries, 31)) WHERE batch = %s AND page = 0', b + 2)) p;
+SELECT replace(p.problem, to_char(now() AT TIME ZONE 'UTC', 'YYYYMM'), 'MONTH') FROM tamper(format('DROP TABLE authz.audit_log_%s', to_char(now() AT TIME ZONE 'UTC', 'YYYYMM'))) p WHERE p.batch = 2;
+SELECT p.* FROM tamper('ALTER TABLE authz.audit_log_default ENABLE TRIGGER refuse_change; ALTER TABLE doc DISABLE TRIGGER authz_audit_update') p;
+-- Retention: whole months that are sealed, with a record that is signed and part of the chain.
+SELECT authz.audit_retain(NULL);
+SELECT authz.audit_retain('-1 day');
+SELECT authz.audit_retain('0') AS nothing_is_old;
+CREATE TABLE authz.audit_log_202001 (LIKE authz.audit_log);
+SELECT authz.prepare_partition('authz.audit_log_202001');
+ALTER TABLE authz.audit_log ATTACH PARTITION authz.audit_log_202001 FOR VALUES FROM ('2020-01-01 00:00+00') TO ('2020-02-01 00:00+00');
+UPDATE forged SET recorded_at = '2020-01-31 23:59:59+00', transaction_id = pg_current_xact_id(), id = id + 1000;
+INSERT INTO authz.audit_log SELECT * FROM forged;
+-- What its transaction has not committed is not sealed: not dropped either.
+BEGIN;
+UPDATE forged SET id = id + 1, transaction_id = pg_current_xact_id();
+INSERT INTO authz.audit_log SELECT * FROM forged;
+SET LOCAL ROLE regress_authz_admin;
+SELECT authz.audit_retain('1 year');
+COMMIT;
+SELECT authz.audit_retain('100 years');
+SELECT authz.audit_seal() > 0 AS sealed;
+SELECT count(*) FROM authz.audit_log_202001;
+DROP TABLE authz.audit_log_202001;
+SET ROLE regress_authz_admin;
+SELECT authz.audit_retain('1 year');
+SELECT authz.audit_retain('1 year');
+RESET ROLE;
+SELECT to_regclass('authz.audit_log_202001'), count(*) FROM authz.audit_log WHERE subject = 'forged';
+SELECT kind, records, authz.audit_read_digest(token) - 'batches' - 'root' - 'by' AS signed FROM authz.audit_batch WHERE partition = 'audit_log_202001' ORDER BY batch;
+SELECT count(*) FROM authz.audit_page p JOIN authz.audit_batch b USING (batch) WHERE b.partition = 'audit_log_202001';
+SELECT count(*) FROM problems;
+SELECT bool_and(ok) FROM authz.audit_verify(:'digest');
+-- Without that record the months are missing.
+SELECT p.problem FROM tamper('DELETE FROM authz.audit_batch WHERE kind = ''drop'' AND partition = ''audit_log_202001''') p ORDER BY p.batch;
+SELECT authz.audit_digest() AS digest \gset
+
+-- A chain rebuilt from scratch holds together; the digest tells.
+CREATE FUNCTION rebuild(digest text) RETURNS TABLE (batch bigint, problem text) LANGUAGE plpgsql AS $$
+BEGIN
+	ALTER EVENT TRIGGER authz_audit_after_ddl DISABLE;
+	EXECUTE (SELECT string_agg(format('ALTER TABLE %s DISABLE TRIGGER USER', c.oid::regclass), ';') FROM pg_class c
+		WHERE c.oid IN ('authz.audit_batch'::regclass, 'authz.audit_page'::regclass) OR c.oid IN (SELECT relid FROM pg_partition_tree('authz.audit_log')));
+	DELETE FROM authz.audit_batch;
+	DELETE FROM authz.audit_page;
+	UPDATE authz.audit_log SET subject = 'forged' WHERE id = (SELECT r + 5 FROM regress_authz.base);
+	EXECUTE (SELECT string_agg(format('ALTER TABLE %s ENABLE ALWAYS TRIGGER refuse_change', c.oid::regclass), ';') FROM pg_class c
+		WHERE c.oid IN ('authz.audit_batch'::regclass, 'authz.audit_page'::regclass) OR c.oid IN (SELECT relid FROM pg_partition_tree('authz.audit_log')));
+	PERFORM authz.audit_seal();
+	RETURN QUERY SELECT 0::bigint, 'without digest: ' || bool_and(v.ok)::text FROM authz.audit_verify() v;
+	RETURN QUERY SELECT v.batch - base.b, v.problem FROM authz.audit_verify(digest) v, base WHERE NOT v.ok;
+END $$;
+BEGIN;
+SELECT count(*) FILTER (WHERE problem LIKE 'without%: true') AS holds_together, count(*) FILTER (WHERE problem = 'seal that the digest names is missing') AS found FROM rebuild(:'digest');
+ROLLBACK;
+SELECT count(*) FROM problems;
+
+DROP SCHEMA regress_authz CASCADE;
+DROP ROLE regress_authz_auditor, regress_authz_admin, regress_authz_user;

@@ -67,17 +67,8 @@ DECLARE
 	records bigint;
 	result bigint := 0;
 BEGIN
-	IF keep IS NULL OR keep < '0' THEN
-		RAISE EXCEPTION 'the time to keep records must be zero or more' USING ERRCODE = 'invalid_parameter_value';
-	END IF;
 	PERFORM authz.extend_audit_log();
-	FOR part IN
-		SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-		WHERE i.inhparent = 'authz.access_log'::regclass AND c.relname ~ '^access_log_[0-9]{6}$'
-			AND to_timestamp(right(c.relname, 6) || '01 +00', 'YYYYMMDD TZH') + '1 month' <= clock_timestamp() - keep
-			-- This month's and later ones are in use.
-			AND right(c.relname, 6) < to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMM')
-		ORDER BY c.relname
+	FOR part IN SELECT authz.old_partitions('authz.access_log', keep)
 	LOOP
 		-- In this order, as readers do; writers lock their partition only.
 		LOCK TABLE ONLY authz.access_log IN ACCESS EXCLUSIVE MODE;

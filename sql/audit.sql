@@ -1,15 +1,6 @@
 -- Audited tables: every change of a row leaves a record in authz.audit_log.
 -- C code reads and writes columns by their position: catalog.c (audited_table), record.h (audit_log).
 
-DO $$
-BEGIN
-	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'authz_auditor') THEN
-		CREATE ROLE authz_auditor NOLOGIN;
-		COMMENT ON ROLE authz_auditor IS 'may read and verify the audit log of authz, and nothing else';
-	END IF;
-END
-$$;
-
 CREATE TABLE authz.audited_table (
 	relation		regclass PRIMARY KEY,
 	trail			bigint NOT NULL,
@@ -219,6 +210,25 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION authz.extend_audit_log() IS 'make partitions of authz.audit_log and authz.access_log for this month and the next three';
+
+-- Partitions by month of one of the logs that ended so long ago.
+CREATE FUNCTION authz.old_partitions(log regclass, keep interval) RETURNS SETOF name
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF keep IS NULL OR keep < '0' THEN
+		RAISE EXCEPTION 'the time to keep records must be zero or more' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	RETURN QUERY
+		SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+		WHERE i.inhparent = log AND c.relname ~ '_log_[0-9]{6}$'
+			AND to_timestamp(right(c.relname, 6) || '01 +00', 'YYYYMMDD TZH') + '1 month' <= clock_timestamp() - keep
+			-- This month's and later ones are in use.
+			AND right(c.relname, 6) < to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMM')
+		ORDER BY c.relname;
+END
+$$;
+COMMENT ON FUNCTION authz.old_partitions(regclass, interval) IS 'months of a log that ended longer ago than this';
 
 SELECT pg_catalog.pg_extension_config_dump('authz.audited_table', '');
 SELECT pg_catalog.pg_extension_config_dump('authz.audit_trail_seq', '');
@@ -705,7 +715,7 @@ END
 $$;
 COMMENT ON FUNCTION authz.audit_forget() IS 'event trigger: records that an audited table was dropped, refuses to drop what records';
 
-REVOKE ALL ON FUNCTION authz.begin_audit(), authz.refuse_change(), authz.seal_off(regclass), authz.prepare_partition(regclass),
+REVOKE ALL ON FUNCTION authz.old_partitions(regclass, interval), authz.begin_audit(), authz.refuse_change(), authz.seal_off(regclass), authz.prepare_partition(regclass),
 	authz.prepare_partition(name, regclass), authz.require_loaded(), authz.extend_audit_log(), authz.audit_statement(), authz.audit_row(), authz.audit_event(text, bigint, text, jsonb, jsonb),
 	authz.qualified_name(regclass), authz.missing_audit_triggers(authz.audited_table), authz.audit_problem(authz.audited_table),
 	authz.install_audit(authz.audited_table), authz.remove_audit(regclass, text[]),

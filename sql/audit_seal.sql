@@ -256,52 +256,43 @@ CREATE FUNCTION authz.audit_retain(keep interval) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	part record;
+	part name;
 	summary record;
 	dropped authz.audit_batch;
 	there bigint;
 	result bigint := 0;
 BEGIN
-	IF keep IS NULL OR keep < '0' THEN
-		RAISE EXCEPTION 'the time to keep records must be zero or more' USING ERRCODE = 'invalid_parameter_value';
-	END IF;
 	PERFORM authz.audit_seal();
-	FOR part IN
-		SELECT c.oid, c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-		WHERE i.inhparent = 'authz.audit_log'::regclass AND c.relname ~ '^audit_log_[0-9]{6}$'
-			AND to_timestamp(right(c.relname, 6) || '01 +00', 'YYYYMMDD TZH') + '1 month' <= clock_timestamp() - keep
-			-- This month's and later ones are in use.
-			AND right(c.relname, 6) < to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMM')
-		ORDER BY c.relname
+	FOR part IN SELECT authz.old_partitions('authz.audit_log', keep)
 	LOOP
 		-- In this order, as readers do; writers lock their partition only.
 		LOCK TABLE ONLY authz.audit_log IN ACCESS EXCLUSIVE MODE;
-		EXECUTE format('LOCK TABLE authz.%I IN ACCESS EXCLUSIVE MODE', part.relname);
-		EXECUTE format('SELECT count(*) FROM ONLY authz.%I', part.relname) INTO there;
+		EXECUTE format('LOCK TABLE authz.%I IN ACCESS EXCLUSIVE MODE', part);
+		EXECUTE format('SELECT count(*) FROM ONLY authz.%I', part) INTO there;
 		SELECT coalesce(array_agg(b.batch ORDER BY b.batch), '{}') AS batches, coalesce(sum(b.records), 0)::bigint AS records,
 				coalesce(max(b.last_id), 0) AS last_id, coalesce(max(b.after_id), 0) AS after_id,
 				sha256(coalesce(string_agg(b.root, '' ORDER BY b.batch), '')) AS root
 			INTO summary FROM authz.audit_batch b
-			WHERE b.partition = part.relname AND b.kind = 'seal'
-				AND b.batch > coalesce((SELECT max(d.batch) FROM authz.audit_batch d WHERE d.partition = part.relname AND d.kind = 'drop'), 0);
+			WHERE b.partition = part AND b.kind = 'seal'
+				AND b.batch > coalesce((SELECT max(d.batch) FROM authz.audit_batch d WHERE d.partition = part AND d.kind = 'drop'), 0);
 		IF there <> summary.records THEN
-			RAISE WARNING 'partition % is kept: it holds % records, of which % are sealed', part.relname, there, summary.records
+			RAISE WARNING 'partition % is kept: it holds % records, of which % are sealed', part, there, summary.records
 				USING HINT = 'Call authz.audit_verify; or records of transactions that have not ended are in it.';
 			CONTINUE;
 		END IF;
 		dropped.kind := 'drop';
-		dropped.partition := part.relname;
+		dropped.partition := part;
 		dropped.after_id := summary.after_id;
 		dropped.last_id := summary.last_id;
 		dropped.from_transaction := '0';
 		dropped.to_transaction := '0';
 		dropped.records := summary.records;
 		dropped.root := summary.root;
-		dropped.token := authz.audit_sign(jsonb_build_object('dropped', part.relname, 'batches', summary.batches, 'records', summary.records,
+		dropped.token := authz.audit_sign(jsonb_build_object('dropped', part, 'batches', summary.batches, 'records', summary.records,
 			'root', encode(summary.root, 'hex'), 'by', session_user, 'keep', keep));
 		PERFORM authz.append_batch(dropped);
 		PERFORM authz.audit_forget_pages(summary.batches);
-		EXECUTE format('DROP TABLE authz.%I', part.relname);
+		EXECUTE format('DROP TABLE authz.%I', part);
 		result := result + 1;
 	END LOOP;
 	RETURN result;

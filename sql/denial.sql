@@ -1,15 +1,6 @@
 -- Denied attempts: each leaves a record that the rollback of the attempt leaves alone.
 -- denial.c writes the columns by their names.
 
-DO $$
-BEGIN
-	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'authz_auditor') THEN
-		CREATE ROLE authz_auditor NOLOGIN;
-		COMMENT ON ROLE authz_auditor IS 'may read and verify the audit log of authz, and nothing else';
-	END IF;
-END
-$$;
-
 CREATE TABLE authz.denial_log (
 	id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
 	recorded_at timestamptz NOT NULL,

@@ -9,6 +9,10 @@ BEGIN
 		CREATE ROLE authz_view NOLOGIN;
 		COMMENT ON ROLE authz_view IS 'owns masked views of tables whose own owner bypasses row security; has rights on these tables only, and no members';
 	END IF;
+	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'authz_auditor') THEN
+		CREATE ROLE authz_auditor NOLOGIN;
+		COMMENT ON ROLE authz_auditor IS 'may read and verify the audit log of authz, and nothing else';
+	END IF;
 END
 $$;
 

@@ -159,6 +159,18 @@ authz_catalog_schema(void)
 	return oids.schema;
 }
 
+bool
+authz_catalog_is_function(Oid function, const char *name)
+{
+	Oid			schema = authz_catalog_schema();
+	char	   *found;
+
+	if (!OidIsValid(schema) || get_func_namespace(function) != schema)
+		return false;
+	found = get_func_name(function);
+	return found && strcmp(found, name) == 0;
+}
+
 uint64
 authz_catalog_identity_generation(void)
 {

@@ -78,6 +78,9 @@ extern Oid	authz_catalog_table(AuthzTable table);
 /* The schema of the extension, or InvalidOid. */
 extern Oid	authz_catalog_schema(void);
 
+/* Is it a function of the extension's with that name? */
+extern bool authz_catalog_is_function(Oid function, const char *name);
+
 /*
  * A counter that moves when a table that makes up identities changed (as far as
  * this backend has accepted invalidations).  Cached data is good while it stands.

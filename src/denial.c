@@ -46,6 +46,7 @@
 #include "catalog.h"
 #include "denial.h"
 #include "identity.h"
+#include "record.h"
 #include "worker.h"
 
 #define MAX_VALUE	1024		/* bytes; less if the record would not fit */
@@ -71,18 +72,6 @@ typedef struct Attempt
 	const AuthzIdentity *identity;
 } Attempt;
 
-/* NULL for a local connection. */
-static const char *
-client_address(void)
-{
-	LOCAL_FCINFO(fcinfo, 0);
-	Datum		address;
-
-	InitFunctionCallInfoData(*fcinfo, NULL, 0, InvalidOid, NULL, NULL);
-	address = inet_client_addr(fcinfo);
-	return fcinfo->isnull ? NULL : DatumGetCString(DirectFunctionCall1(inet_out, address));
-}
-
 /* Fill what the catalog is asked for; may raise, and what it has found till then is good. */
 static void
 look_up(Attempt *attempt)
@@ -91,7 +80,7 @@ look_up(Attempt *attempt)
 
 	attempt->database = get_database_name(MyDatabaseId);
 	attempt->database_role = GetUserNameFromId(GetSessionUserId(), true);
-	attempt->client_address = client_address();
+	attempt->client_address = authz_record_client_address();
 	attempt->has_table = OidIsValid(authz_catalog_schema());
 	if (OidIsValid(relation) && get_rel_name(relation) != NULL)
 		attempt->relation = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),

@@ -235,9 +235,7 @@ mark_policy(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	if (IsA(node, FuncExpr) && get_func_support(((FuncExpr *) node)->funcid) != InvalidOid &&
-		get_func_namespace(((FuncExpr *) node)->funcid) == authz_catalog_schema() &&
-		strcmp(get_func_name(((FuncExpr *) node)->funcid), "permits") == 0)
+	if (IsA(node, FuncExpr) && authz_catalog_is_function(((FuncExpr *) node)->funcid, "permits"))
 		((FuncExpr *) node)->inputcollid = COLLATION_OF_POLICY;
 	return expression_tree_walker(node, mark_policy, context);
 }

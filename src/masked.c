@@ -80,7 +80,7 @@ read_is_masked(Node *node, IsMaskedCall *call)
 	}
 	if (args[0] == NULL || !IsA(args[0], Var) || ((Var *) args[0])->varattno != InvalidAttrNumber ||
 		args[1] == NULL || !IsA(args[1], Const) || ((Const *) args[1])->consttype != NAMEOID ||
-		((Const *) args[1])->constisnull || !authz_masked_view_is_call(node, "is_masked"))
+		((Const *) args[1])->constisnull || !authz_catalog_is_function(((FuncExpr *) node)->funcid, "is_masked"))
 		return false;
 	call->row = (Var *) args[0];
 	call->column = NameStr(*DatumGetName(((Const *) args[1])->constvalue));
@@ -133,24 +133,6 @@ typedef struct Preparation
 	bool		has_is_masked;
 } Preparation;
 
-/* Are there any calls to replace? */
-static bool
-find_calls(Node *node, Preparation *preparation)
-{
-	IsMaskedCall call;
-
-	if (node == NULL)
-		return false;
-	if (IsA(node, FuncExpr))
-	{
-		preparation->has_masked |= authz_masked_view_column(node) != NULL;
-		preparation->has_is_masked |= read_is_masked(node, &call);
-	}
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, find_calls, preparation, 0);
-	return expression_tree_walker(node, find_calls, preparation);
-}
-
 /* The query that a Var of a query in the walk belongs to, and its entry there; NULL if it is around all that is prepared. */
 static RangeTblEntry *
 entry_of(const Preparation *preparation, const Var *var)
@@ -198,35 +180,50 @@ is_sql_function(Node *call)
 	return result;
 }
 
-/* A walker: SQL functions in FROM become sub-queries, as the planner would make them a moment later. */
-static bool
-inline_functions(Node *node, Preparation *preparation)
+/* SQL functions in FROM become sub-queries, as the planner would make them a moment later. */
+static void
+inline_functions(Query *query, PlannerGlobal *depends)
 {
+	PlannerInfo *root;
+	ListCell   *lc;
+
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_FUNCTION && list_length(rte->functions) == 1 &&
+			is_sql_function(linitial_node(RangeTblFunction, rte->functions)->funcexpr))
+			break;
+	}
+	if (lc == NULL)
+		return;
+	root = makeNode(PlannerInfo);
+	root->parse = query;
+	root->glob = depends;
+	root->planner_cxt = CurrentMemoryContext;
+	preprocess_function_rtes(root);
+}
+
+/* A walker: make queries whole, and see whether there are any calls to replace. */
+static bool
+find_calls(Node *node, Preparation *preparation)
+{
+	IsMaskedCall call;
+
 	if (node == NULL)
 		return false;
+	if (IsA(node, FuncExpr))
+	{
+		preparation->has_masked |= authz_masked_view_column(node) != NULL;
+		preparation->has_is_masked |= read_is_masked(node, &call);
+	}
 	if (IsA(node, Query))
 	{
-		PlannerInfo *root = makeNode(PlannerInfo);
-		ListCell   *lc;
-
-		root->parse = (Query *) node;
-		root->glob = preparation->depends;
-		root->planner_cxt = CurrentMemoryContext;
-		authz_inline_mark_policies(root->parse);
-		foreach(lc, root->parse->rtable)
-		{
-			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
-
-			if (rte->rtekind == RTE_FUNCTION && list_length(rte->functions) == 1 &&
-				is_sql_function(linitial_node(RangeTblFunction, rte->functions)->funcexpr))
-			{
-				preprocess_function_rtes(root);
-				break;
-			}
-		}
-		return query_tree_walker(root->parse, inline_functions, preparation, 0);
+		authz_inline_mark_policies((Query *) node);
+		inline_functions((Query *) node, preparation->depends);
+		return query_tree_walker((Query *) node, find_calls, preparation, 0);
 	}
-	return expression_tree_walker(node, inline_functions, preparation);
+	return expression_tree_walker(node, find_calls, preparation);
 }
 
 /* A mutator: masked(<column>, ...) becomes what is seen of the column. */
@@ -474,7 +471,6 @@ prepare(Node *node, PlannerGlobal *depends)
 	PG_TRY();
 	{
 		authz_inline_check_depth(depth, InvalidOid);
-		inline_functions(node, &preparation);
 		find_calls(node, &preparation);
 		if (preparation.has_is_masked)
 			replace_is_masked(node, &preparation);

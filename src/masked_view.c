@@ -28,15 +28,6 @@
 #include "masked_view.h"
 #include "masking.h"
 
-bool
-authz_masked_view_is_call(Node *node, const char *name)
-{
-	FuncExpr   *call = (FuncExpr *) node;
-
-	return OidIsValid(authz_catalog_schema()) && get_func_namespace(call->funcid) == authz_catalog_schema() &&
-		strcmp(get_func_name(call->funcid), name) == 0;
-}
-
 Var *
 authz_masked_view_column(Node *call)
 {
@@ -50,7 +41,7 @@ authz_masked_view_column(Node *call)
 	tableoid = lthird(((FuncExpr *) call)->args);
 	if (column->varattno <= 0 || tableoid->varattno != TableOidAttributeNumber ||
 		column->varno != tableoid->varno || column->varlevelsup != tableoid->varlevelsup ||
-		!authz_masked_view_is_call(call, "masked"))
+		!authz_catalog_is_function(((FuncExpr *) call)->funcid, "masked"))
 		return NULL;
 	return column;
 }
@@ -200,8 +191,9 @@ key_of_index(const AuthzMaskedView *view, Relation table, Form_pg_index index)
 	return key;
 }
 
-Bitmapset *
-authz_masked_view_key(const AuthzMaskedView *view)
+/* Positions of the primary key, or else of a unique index, if it is known, never NULL and clear; else NULL. */
+static Bitmapset *
+find_key(const AuthzMaskedView *view)
 {
 	Relation	table = relation_open(view->relid, AccessShareLock);
 	Bitmapset  *key = NULL;
@@ -228,7 +220,7 @@ authz_masked_view_key(const AuthzMaskedView *view)
 Bitmapset *
 authz_masked_view_require_key(const AuthzMaskedView *view, const char *name)
 {
-	Bitmapset  *key = authz_masked_view_key(view);
+	Bitmapset  *key = find_key(view);
 
 	if (key == NULL)
 		ereport(ERROR,

@@ -31,17 +31,11 @@ extern void authz_masked_view_check_owner(Oid relid, Oid view_owner);
 /*
  * Positions in the view (from 0) of the primary key, or else of a unique index
  * on NOT NULL columns, all of which the current identity sees clear in every
- * row; NULL if there is none.
+ * row.  Raises if there is none: rows of the view could not be written.
  */
-extern Bitmapset *authz_masked_view_key(const AuthzMaskedView *view);
-
-/* Raises if there is no such key: rows could not be written. */
 extern Bitmapset *authz_masked_view_require_key(const AuthzMaskedView *view, const char *name);
 
 /* The column in a call masked(<column>, <name>, <its row's tableoid>); NULL if it is none of that form. */
 extern Var *authz_masked_view_column(Node *call);
-
-/* Is a FuncExpr a call of the extension's function of that name?  Look at its arguments first: that is cheap. */
-extern bool authz_masked_view_is_call(Node *call, const char *name);
 
 #endif							/* AUTHZ_MASKED_VIEW_H */

@@ -187,12 +187,10 @@ authz_mask_uuid(PG_FUNCTION_ARGS)
 static Oid
 find_pseudonym(Oid function)
 {
-	char	   *name = get_func_name(function);
 	Oid		   *types;
 	int			n;
 
-	if (name == NULL || get_func_namespace(function) != authz_catalog_schema() ||
-		(strcmp(name, "mask_hash") != 0 && strcmp(name, "mask_uuid") != 0))
+	if (!authz_catalog_is_function(function, "mask_hash") && !authz_catalog_is_function(function, "mask_uuid"))
 		return InvalidOid;
 	(void) get_func_signature(function, &types, &n);
 	return LookupFuncName(list_make2(makeString("authz"), makeString("pseudonym")), n, types, true);

@@ -119,9 +119,9 @@ set_int64(AuthzRecorder *recorder, AttrNumber attribute, int64 value)
 	recorder->values[attribute - 1] = Int64GetDatum(value);
 }
 
-/* What inet_client_addr() says; it needs a call of its own for its NULL. */
-static const char *
-client_address(void)
+/* inet_client_addr() needs a call of its own for its NULL. */
+const char *
+authz_record_client_address(void)
 {
 	LOCAL_FCINFO(fcinfo, 0);
 	Datum		address;
@@ -143,7 +143,7 @@ authz_record_circumstances(AuthzCircumstances *circumstances)
 	circumstances->nroles = identity->nroles;
 	circumstances->roles = identity->roles;
 	circumstances->database_role = GetUserNameFromId(GetSessionUserId(), false);
-	circumstances->client_address = client_address();
+	circumstances->client_address = authz_record_client_address();
 	circumstances->application_name = application_name[0] != '\0' ? application_name : NULL;
 	circumstances->policy_version = authz_catalog_policy_version();
 	circumstances->query_id = pgstat_get_my_query_id();

@@ -55,6 +55,9 @@ typedef struct AuthzCircumstances
 	TimestampTz statement_at;
 } AuthzCircumstances;
 
+/* Where the client is, as inet_out writes it; NULL for a local connection. */
+extern const char *authz_record_client_address(void);
+
 /*
  * What holds now.  Raises if the current identity's token is unusable.  Strings
  * are those of the identity and the session, or in the current memory context.

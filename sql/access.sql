@@ -2,47 +2,17 @@
 -- C code writes columns by their position: record.h.
 
 CREATE TABLE authz.access_log (
-	id					bigint NOT NULL,
-	statement_at		timestamptz NOT NULL,
-	recorded_at			timestamptz NOT NULL,
-	transaction_id		xid8 NOT NULL,
-	trail				bigint NOT NULL,
-	policy_version		bigint NOT NULL,
-	query_id			bigint,
-	subject				text,
-	issuer				text,
-	token_id			text,
-	roles				text[] NOT NULL,
-	actor				text,
-	database_role		text NOT NULL,
-	client_address		inet,
-	application_name	text,
-	action				text NOT NULL,
-	relation			text NOT NULL,
-	clear_columns		text[] NOT NULL,
-	masked_columns		text[] NOT NULL,
-	by_row_columns		text[] NOT NULL,
-	row_count			bigint NOT NULL,
-	duration			interval NOT NULL
+	LIKE authz.record INCLUDING COMMENTS,
+	clear_columns	text[] NOT NULL,
+	masked_columns	text[] NOT NULL,
+	by_row_columns	text[] NOT NULL,
+	row_count		bigint NOT NULL,
+	duration		interval NOT NULL
 ) PARTITION BY RANGE (recorded_at);
-CREATE SEQUENCE authz.access_log_id_seq OWNED BY authz.access_log.id;
-COMMENT ON SEQUENCE authz.access_log_id_seq IS 'numbers of records';
+ALTER TABLE authz.access_log ALTER trail SET NOT NULL, ALTER policy_version SET NOT NULL, ALTER roles SET NOT NULL,
+	ALTER database_role SET NOT NULL, ALTER relation SET NOT NULL;
 COMMENT ON TABLE authz.access_log IS 'what was read of tables that are audited with reads, by whom; written by the library only';
-COMMENT ON COLUMN authz.access_log.id IS 'number of the record';
-COMMENT ON COLUMN authz.access_log.statement_at IS 'when the client''s statement began; of a cursor, the one that opened it';
 COMMENT ON COLUMN authz.access_log.recorded_at IS 'when it ended or the cursor was closed, by the clock; months of it, in UTC, are the partitions';
-COMMENT ON COLUMN authz.access_log.transaction_id IS 'the transaction that it was read in';
-COMMENT ON COLUMN authz.access_log.trail IS 'which table, whatever its name was: authz.audited_table';
-COMMENT ON COLUMN authz.access_log.policy_version IS 'authz.policy_version() that the session knew';
-COMMENT ON COLUMN authz.access_log.query_id IS 'of the client''s statement, as in pg_stat_statements; NULL unless compute_query_id is on';
-COMMENT ON COLUMN authz.access_log.subject IS 'authz.subject(): who; NULL: nobody known';
-COMMENT ON COLUMN authz.access_log.issuer IS 'who issued the token';
-COMMENT ON COLUMN authz.access_log.token_id IS 'the token''s claim jti';
-COMMENT ON COLUMN authz.access_log.roles IS 'roles that were effective';
-COMMENT ON COLUMN authz.access_log.actor IS 'who acted for the subject: the token''s claim act.sub, for authz.assume the database role';
-COMMENT ON COLUMN authz.access_log.database_role IS 'session user';
-COMMENT ON COLUMN authz.access_log.client_address IS 'NULL for a local connection';
-COMMENT ON COLUMN authz.access_log.application_name IS 'what the client calls itself; not to be trusted';
 COMMENT ON COLUMN authz.access_log.action IS 'the statement: select, or what else read it: insert, update, delete, merge, copy';
 COMMENT ON COLUMN authz.access_log.relation IS 'the table, qualified, as it was called then; parts of a table that was read go by its name';
 COMMENT ON COLUMN authz.access_log.clear_columns IS 'columns that were read and shown as they are';
@@ -54,35 +24,7 @@ COMMENT ON COLUMN authz.access_log.duration IS 'time that it ran, without pauses
 CREATE TABLE authz.access_log_default PARTITION OF authz.access_log DEFAULT;
 COMMENT ON TABLE authz.access_log_default IS 'partition of authz.access_log for records of months that have none of their own';
 SELECT authz.seal_off('authz.access_log'), authz.prepare_partition('access_log', 'authz.access_log_default');
-
 SELECT pg_catalog.pg_extension_config_dump('authz.access_log_default', '');
-SELECT pg_catalog.pg_extension_config_dump('authz.access_log_id_seq', '');
-
--- Records are rows of a few hundred bytes for each statement: whoever audits reads drops old ones.
-CREATE FUNCTION authz.access_retain(keep interval) RETURNS bigint
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	part name;
-	records bigint;
-	result bigint := 0;
-BEGIN
-	PERFORM authz.extend_audit_log();
-	FOR part IN SELECT authz.old_partitions('authz.access_log', keep)
-	LOOP
-		-- In this order, as readers do; writers lock their partition only.
-		LOCK TABLE ONLY authz.access_log IN ACCESS EXCLUSIVE MODE;
-		EXECUTE format('LOCK TABLE authz.%I IN ACCESS EXCLUSIVE MODE', part);
-		EXECUTE format('SELECT count(*) FROM ONLY authz.%I', part) INTO records;
-		PERFORM authz.audit_event('authz.' || part, 0, 'drop', jsonb_build_object('records', records, 'keep', keep), NULL);
-		EXECUTE format('DROP TABLE authz.%I', part);
-		result := result + records;
-	END LOOP;
-	RETURN result;
-END
-$$;
-COMMENT ON FUNCTION authz.access_retain(interval) IS
-	'drop months of authz.access_log that ended longer ago than this; each leaves a record in authz.audit_log; returns how many records went';
 
 -- A view for people: it counts statements, and reads the logs of the last hour for it.
 CREATE VIEW authz.activity AS
@@ -129,7 +71,4 @@ GRANT SELECT ON authz.stat_policy TO authz_admin, authz_auditor;
 REVOKE ALL ON FUNCTION authz.policy_usage(oid, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION authz.policy_usage(oid, text) TO authz_admin, authz_auditor;
 REVOKE ALL ON authz.activity FROM PUBLIC;
-REVOKE ALL ON SEQUENCE authz.access_log_id_seq FROM PUBLIC;
 GRANT SELECT ON authz.activity TO authz_admin, authz_auditor;
-REVOKE ALL ON FUNCTION authz.access_retain(interval) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION authz.access_retain(interval) TO authz_admin;

@@ -55,46 +55,15 @@ CREATE TRIGGER changed AFTER INSERT ON authz.policy_history
 ALTER TABLE authz.policy_history ENABLE ALWAYS TRIGGER changed;
 
 CREATE TABLE authz.audit_log (
-	id					bigint NOT NULL,
-	statement_at		timestamptz NOT NULL,
-	recorded_at			timestamptz NOT NULL,
-	transaction_id		xid8 NOT NULL,
-	trail				bigint NOT NULL,
-	policy_version		bigint NOT NULL,
-	query_id			bigint,
-	subject				text,
-	issuer				text,
-	token_id			text,
-	roles				text[] NOT NULL,
-	actor				text,
-	database_role		text NOT NULL,
-	client_address		inet,
-	application_name	text,
-	action				text NOT NULL,
-	relation			text NOT NULL,
-	key					jsonb,
-	old_key				jsonb,
-	old_values			jsonb,
-	new_values			jsonb
+	LIKE authz.record INCLUDING COMMENTS,
+	key			jsonb,
+	old_key		jsonb,
+	old_values	jsonb,
+	new_values	jsonb
 ) PARTITION BY RANGE (recorded_at);
-CREATE SEQUENCE authz.audit_log_id_seq OWNED BY authz.audit_log.id;
-COMMENT ON SEQUENCE authz.audit_log_id_seq IS 'numbers of records';
+ALTER TABLE authz.audit_log ALTER trail SET NOT NULL, ALTER policy_version SET NOT NULL, ALTER roles SET NOT NULL,
+	ALTER database_role SET NOT NULL, ALTER relation SET NOT NULL;
 COMMENT ON TABLE authz.audit_log IS 'what was done to rows of audited tables, by whom; written by the triggers of authz.audit only';
-COMMENT ON COLUMN authz.audit_log.id IS 'number of the record; two records of one row are in the order of what was done';
-COMMENT ON COLUMN authz.audit_log.statement_at IS 'when the client''s statement began';
-COMMENT ON COLUMN authz.audit_log.recorded_at IS 'when the change was recorded, by the clock; months of it, in UTC, are the partitions';
-COMMENT ON COLUMN authz.audit_log.transaction_id IS 'the transaction that made the change';
-COMMENT ON COLUMN authz.audit_log.trail IS 'which table, whatever its name was: authz.audited_table';
-COMMENT ON COLUMN authz.audit_log.policy_version IS 'authz.policy_version() that the session knew';
-COMMENT ON COLUMN authz.audit_log.query_id IS 'of the client''s statement, as in pg_stat_statements; NULL unless compute_query_id is on';
-COMMENT ON COLUMN authz.audit_log.subject IS 'authz.subject(): who; NULL: nobody known';
-COMMENT ON COLUMN authz.audit_log.issuer IS 'who issued the token';
-COMMENT ON COLUMN authz.audit_log.token_id IS 'the token''s claim jti';
-COMMENT ON COLUMN authz.audit_log.roles IS 'roles that were effective';
-COMMENT ON COLUMN authz.audit_log.actor IS 'who acted for the subject: the token''s claim act.sub, for authz.assume the database role';
-COMMENT ON COLUMN authz.audit_log.database_role IS 'session user';
-COMMENT ON COLUMN authz.audit_log.client_address IS 'NULL for a local connection';
-COMMENT ON COLUMN authz.audit_log.application_name IS 'what the client calls itself; not to be trusted';
 COMMENT ON COLUMN authz.audit_log.action IS 'insert, update, delete, truncate; audit, unaudit, drop for what was done to the audit itself';
 COMMENT ON COLUMN authz.audit_log.relation IS 'table that the statement named, qualified, as it was called then';
 COMMENT ON COLUMN authz.audit_log.key IS 'primary key of the row, after the change; NULL if the table has none';
@@ -102,138 +71,13 @@ COMMENT ON COLUMN authz.audit_log.old_key IS 'primary key before the change, if 
 COMMENT ON COLUMN authz.audit_log.old_values IS 'the row before; of an update only the changed columns, but all if the table has no primary key; masked columns as everybody may see them';
 COMMENT ON COLUMN authz.audit_log.new_values IS 'the row after; of an update only the changed columns; masked columns as everybody may see them';
 
-CREATE FUNCTION authz.refuse_change() RETURNS trigger
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	RAISE EXCEPTION 'records of table % cannot be changed or deleted', TG_RELID::regclass
-		USING ERRCODE = 'insufficient_privilege', HINT = 'Old ones go with authz.audit_retain.';
-END
-$$;
-COMMENT ON FUNCTION authz.refuse_change() IS 'trigger: the audit log is insert-only';
-
-CREATE FUNCTION authz.audit_key_order(key jsonb) RETURNS bigint
-LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'authz_audit_key_order';
-COMMENT ON FUNCTION authz.audit_key_order(jsonb) IS 'where indexes of authz.audit_log have a key: its number, or its hash';
-
--- What a partition needs that it does not inherit.  Statement triggers: also who names a partition is refused.
--- Indexes, few and small because every record pays for them: were they the partitioned table's, a restored
--- partition would get them twice.
-CREATE FUNCTION authz.seal_off(relation regclass) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	EXECUTE format($sql$
-		CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON %1$s
-			FOR EACH STATEMENT EXECUTE FUNCTION authz.refuse_change();
-		ALTER TABLE %1$s ENABLE ALWAYS TRIGGER refuse_change;
-		REVOKE ALL ON %1$s FROM PUBLIC;
-		GRANT SELECT ON %1$s TO authz_auditor;
-		$sql$, relation);
-END
-$$;
-COMMENT ON FUNCTION authz.seal_off(regclass) IS 'make a table of the audit insert-only, for auditors to read';
-
-CREATE FUNCTION authz.prepare_partition(relation regclass) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	PERFORM authz.seal_off(relation);
-	EXECUTE format($sql$
-		CREATE INDEX ON %1$s (transaction_id, id);
-		CREATE INDEX ON %1$s (trail, authz.audit_key_order(key));
-		CREATE INDEX ON %1$s (trail, authz.audit_key_order(old_key)) WHERE old_key IS NOT NULL;
-		$sql$, relation);
-END
-$$;
-COMMENT ON FUNCTION authz.prepare_partition(regclass) IS 'what a partition of the audit log needs of its own';
-
 CREATE TABLE authz.audit_log_default PARTITION OF authz.audit_log DEFAULT;
 COMMENT ON TABLE authz.audit_log_default IS 'partition of authz.audit_log for records of months that have none of their own';
-SELECT authz.seal_off('authz.audit_log'), authz.prepare_partition('authz.audit_log_default');
-
--- What a partition of this log needs; authz.access_log has no more than its own index.
-CREATE FUNCTION authz.prepare_partition(log name, relation regclass) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF log = 'audit_log' THEN
-		PERFORM authz.prepare_partition(relation);
-	ELSE
-		PERFORM authz.seal_off(relation);
-		EXECUTE format('CREATE INDEX ON %s (trail, recorded_at)', relation);
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION authz.prepare_partition(name, regclass) IS 'what a partition of a log needs of its own';
-
--- Partitions are made ahead, this month and three more, by whatever is called of the audit now and then
--- (audit, audit_seal, audit_retain).  Attaching one locks neither readers nor writers of the others out;
--- creating it in place, or in the statement of a writer, would.  (Only the default partition is locked.)  Whoever calls none of these for months
--- has his records in the default partition, sealed and found as all others.
-CREATE FUNCTION authz.extend_audit_log() RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	this_month timestamp := date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC');
-	begins timestamptz;
-	ends timestamptz;
-	log name;
-	i int;
-	partition text;
-	is_used boolean;
-BEGIN
-	FOR log, i IN SELECT l, n FROM unnest('{audit_log,access_log}'::name[]) l, generate_series(0, 3) n ORDER BY l DESC, n LOOP
-		begins := (this_month + make_interval(months => i)) AT TIME ZONE 'UTC';
-		ends := (this_month + make_interval(months => i + 1)) AT TIME ZONE 'UTC';
-		partition := format('authz.%s_', log) || to_char(this_month + make_interval(months => i), 'YYYYMM');
-		CONTINUE WHEN to_regclass(partition) IS NOT NULL;
-		-- One at a time; to_regclass looks again at what was committed meanwhile.
-		LOCK TABLE authz.audited_table IN SHARE UPDATE EXCLUSIVE MODE;
-		CONTINUE WHEN to_regclass(partition) IS NOT NULL;
-		EXECUTE format('SELECT EXISTS (SELECT FROM authz.%s_default l WHERE l.recorded_at >= $1 AND l.recorded_at < $2)', log)
-			INTO is_used USING begins, ends;
-		CONTINUE WHEN is_used;
-		-- Attaching locks the default partition.  A reader of it has time: this is for months to come.
-		IF i > 0 THEN
-			BEGIN
-				EXECUTE format('LOCK TABLE authz.%s_default IN ACCESS EXCLUSIVE MODE NOWAIT', log);
-			EXCEPTION WHEN lock_not_available THEN
-				CONTINUE;
-			END;
-		END IF;
-		EXECUTE format('CREATE TABLE %s (LIKE authz.%s)', partition, log);
-		PERFORM authz.prepare_partition(log, partition::regclass);
-		EXECUTE format('ALTER TABLE authz.%s ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)',
-					   log, partition, begins, ends);
-	END LOOP;
-END
-$$;
-COMMENT ON FUNCTION authz.extend_audit_log() IS 'make partitions of authz.audit_log and authz.access_log for this month and the next three';
-
--- Partitions by month of one of the logs that ended so long ago.
-CREATE FUNCTION authz.old_partitions(log regclass, keep interval) RETURNS SETOF name
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF keep IS NULL OR keep < '0' THEN
-		RAISE EXCEPTION 'the time to keep records must be zero or more' USING ERRCODE = 'invalid_parameter_value';
-	END IF;
-	RETURN QUERY
-		SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-		WHERE i.inhparent = log AND c.relname ~ '_log_[0-9]{6}$'
-			AND to_timestamp(right(c.relname, 6) || '01 +00', 'YYYYMMDD TZH') + '1 month' <= clock_timestamp() - keep
-			-- This month's and later ones are in use.
-			AND right(c.relname, 6) < to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMM')
-		ORDER BY c.relname;
-END
-$$;
-COMMENT ON FUNCTION authz.old_partitions(regclass, interval) IS 'months of a log that ended longer ago than this';
+SELECT authz.seal_off('authz.audit_log'), authz.prepare_partition('audit_log', 'authz.audit_log_default');
 
 SELECT pg_catalog.pg_extension_config_dump('authz.audited_table', '');
 SELECT pg_catalog.pg_extension_config_dump('authz.audit_trail_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('authz.audit_log_default', '');
-SELECT pg_catalog.pg_extension_config_dump('authz.audit_log_id_seq', '');
 
 CREATE FUNCTION authz.audit_statement() RETURNS trigger
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_audit_statement';
@@ -470,7 +314,7 @@ BEGIN
 		RAISE EXCEPTION 'table % cannot be audited so', on_table
 			USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = upper(left(problem, 1)) || substr(problem, 2) || '.';
 	END IF;
-	PERFORM authz.extend_audit_log();
+	PERFORM authz.extend_logs();
 	PERFORM authz.audit_as(on_table, wanted);
 	SELECT * INTO wanted FROM authz.audited_table t WHERE t.relation = on_table;
 	-- As asked for now, also those that were parts already.
@@ -707,16 +551,15 @@ BEGIN
 	-- authz.audit_retain has left a record by now that it drops a partition.
 	IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o
 			   WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND o.schema_name = 'authz'
-					AND o.object_type = 'table' AND o.object_name ~ '^audit_log_'
+					AND o.object_type = 'table' AND o.object_name ~ '^(access|audit|denial)_log_'
 					AND (SELECT b.kind FROM authz.audit_batch b WHERE b.partition = o.object_name ORDER BY b.batch DESC LIMIT 1) IS DISTINCT FROM 'drop') THEN
-		RAISE EXCEPTION 'partitions of authz.audit_log are dropped by authz.audit_retain only' USING ERRCODE = 'insufficient_privilege';
+		RAISE EXCEPTION 'partitions of the logs are dropped by authz.audit_retain only' USING ERRCODE = 'insufficient_privilege';
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION authz.audit_forget() IS 'event trigger: records that an audited table was dropped, refuses to drop what records';
 
-REVOKE ALL ON FUNCTION authz.old_partitions(regclass, interval), authz.begin_audit(), authz.refuse_change(), authz.seal_off(regclass), authz.prepare_partition(regclass),
-	authz.prepare_partition(name, regclass), authz.require_loaded(), authz.extend_audit_log(), authz.audit_statement(), authz.audit_row(), authz.audit_event(text, bigint, text, jsonb, jsonb),
+REVOKE ALL ON FUNCTION authz.begin_audit(), authz.require_loaded(), authz.audit_statement(), authz.audit_row(), authz.audit_event(text, bigint, text, jsonb, jsonb),
 	authz.qualified_name(regclass), authz.missing_audit_triggers(authz.audited_table), authz.audit_problem(authz.audited_table),
 	authz.install_audit(authz.audited_table), authz.remove_audit(regclass, text[]),
 	authz.audit_as(regclass, authz.audited_table), authz.audit(regclass, text[], boolean, name[], name[]), authz.unaudit(regclass),
@@ -724,9 +567,9 @@ REVOKE ALL ON FUNCTION authz.old_partitions(regclass, interval), authz.begin_aud
 	authz.audit_forget() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION authz.audit(regclass, text[], boolean, name[], name[]), authz.unaudit(regclass) TO authz_admin;
 GRANT EXECUTE ON FUNCTION authz.audit_trail(regclass, jsonb) TO authz_auditor;
--- Everybody: who drops a table runs the first, who writes to an audited one the index's.
-REVOKE ALL ON FUNCTION authz.audit_check_drop(), authz.is_audited(oid), authz.audit_key_order(jsonb) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION authz.is_audited(oid), authz.audit_key_order(jsonb) TO PUBLIC;
+-- Whoever drops a table runs it.
+REVOKE ALL ON FUNCTION authz.audit_check_drop(), authz.is_audited(oid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION authz.is_audited(oid) TO PUBLIC;
 REVOKE ALL ON TABLE authz.audited_table FROM PUBLIC;
 GRANT SELECT ON TABLE authz.audited_table TO authz_admin, authz_auditor;
 

@@ -1,4 +1,4 @@
--- Seals of the audit log: what was recorded cannot be changed, taken out or added to without being found.
+-- Seals of the logs: what was recorded cannot be changed, taken out or added to without being found.
 -- C code (seal.c) reads these tables by the names of their columns.
 
 CREATE TABLE authz.audit_batch (
@@ -24,7 +24,7 @@ COMMENT ON COLUMN authz.audit_batch.batch IS '1, 2, 3 and so on, without gaps';
 COMMENT ON COLUMN authz.audit_batch.kind IS 'seal; drop: the partition was dropped by authz.audit_retain, all of it was sealed';
 COMMENT ON COLUMN authz.audit_batch.sealed_at IS 'when, by the clock';
 COMMENT ON COLUMN authz.audit_batch.sealed_by IS 'session user';
-COMMENT ON COLUMN authz.audit_batch.partition IS 'which partition of authz.audit_log the records are in';
+COMMENT ON COLUMN authz.audit_batch.partition IS 'which partition of which log the records are in';
 COMMENT ON COLUMN authz.audit_batch.system_identifier IS 'of the cluster; in another one, where a dump was restored, transactions are counted anew';
 COMMENT ON COLUMN authz.audit_batch.after_id IS 'its records have higher numbers: those up to here came with a dump; 0: none did';
 COMMENT ON COLUMN authz.audit_batch.last_id IS 'highest number of a record in it';
@@ -110,14 +110,13 @@ DECLARE
 	sealed authz.audit_batch;
 BEGIN
 	FOR part IN
-		SELECT c.oid, c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-		WHERE i.inhparent = 'authz.audit_log'::regclass ORDER BY c.relname
+		SELECT p.oid, p.name FROM authz.log_partitions() p ORDER BY p.name
 	LOOP
 		SELECT * INTO hashed FROM authz.audit_hash_records(part.oid, seal_records.after_id, until_id, seal_records.from_transaction,
 			seal_records.to_transaction, (SELECT coalesce(max(b.batch), 0) + 1 FROM authz.audit_batch b));
 		CONTINUE WHEN hashed.records = 0;
 		sealed.kind := 'seal';
-		sealed.partition := part.relname;
+		sealed.partition := part.name;
 		sealed.after_id := seal_records.after_id;
 		sealed.last_id := hashed.last_id;
 		sealed.from_transaction := seal_records.from_transaction;
@@ -143,7 +142,7 @@ BEGIN
 		RAISE EXCEPTION 'authz.audit_seal needs a transaction of isolation level READ COMMITTED'
 			USING ERRCODE = 'active_sql_transaction', DETAIL = 'Another would not see what was sealed meanwhile.';
 	END IF;
-	PERFORM authz.extend_audit_log();
+	PERFORM authz.extend_logs();
 	-- One sealer after the other; each statement below sees what the one before has sealed.  Writers do not come here.
 	LOCK TABLE authz.audit_batch IN SHARE ROW EXCLUSIVE MODE;
 	SELECT * INTO last FROM authz.audit_batch b WHERE b.kind = 'seal' ORDER BY b.batch DESC LIMIT 1;
@@ -154,8 +153,12 @@ BEGIN
 	-- Restored here from a dump: this cluster counts transactions from another number on.  Numbers of records go
 	-- on, so they tell what came along.  What of it is not sealed yet, is now, and ends the old count.
 	IF last.system_identifier <> (SELECT s.system_identifier FROM pg_control_system() s) THEN
-		border := greatest((SELECT max(b.last_id) FROM authz.audit_batch b),
-						   (SELECT max(l.id) FROM authz.audit_log l WHERE l.transaction_id >= pg_snapshot_xmax(pg_current_snapshot())));
+		border := greatest((SELECT max(b.last_id) FROM authz.audit_batch b), (
+			SELECT max(l.id) FROM (
+				SELECT id, transaction_id FROM authz.audit_log
+				UNION ALL SELECT id, transaction_id FROM authz.access_log
+				UNION ALL SELECT id, transaction_id FROM authz.denial_log) l
+			WHERE l.transaction_id >= pg_snapshot_xmax(pg_current_snapshot())));
 		PERFORM authz.seal_records(last.after_id, border, begins, '18446744073709551615');
 		begins := '0';
 	ELSIF begins = '18446744073709551615' THEN
@@ -204,8 +207,8 @@ BEGIN
 		FROM authz.audit_batch b WINDOW w AS (ORDER BY b.batch)),
 	dropped AS (SELECT c.partition, max(c.batch) AS batch FROM chain c WHERE c.kind = 'drop' GROUP BY c.partition),
 	parts AS MATERIALIZED (
-		SELECT r.oid, r.relname::text AS name, coalesce((SELECT d.batch FROM dropped d WHERE d.partition = r.relname), 0) AS since
-		FROM pg_inherits i JOIN pg_class r ON r.oid = i.inhrelid WHERE i.inhparent = 'authz.audit_log'::regclass),
+		SELECT r.oid, r.name::text AS name, coalesce((SELECT d.batch FROM dropped d WHERE d.partition = r.name), 0) AS since
+		FROM authz.log_partitions() r),
 	-- Where transactions were counted anew, and how far each count is sealed.
 	eras AS MATERIALIZED (
 		SELECT e.after_id, l.to_transaction AS horizon, coalesce(lead(e.after_id) OVER (ORDER BY e.after_id),
@@ -233,8 +236,8 @@ BEGIN
 		UNION ALL
 		SELECT 3, NULL, false, format('table %s: trigger "refuse_change" is missing, altered or disabled', c.oid::regclass), NULL
 		FROM pg_class c
-		WHERE (c.oid IN ('authz.audit_log'::regclass, 'authz.audit_batch'::regclass, 'authz.audit_page'::regclass)
-				OR c.oid IN (SELECT p.oid FROM parts p))
+		WHERE (c.oid IN ('authz.audit_batch'::regclass, 'authz.audit_page'::regclass) OR c.oid IN (SELECT p.oid FROM parts p)
+				OR c.relnamespace = 'authz'::regnamespace AND c.relname IN (SELECT l FROM authz.logs() l))
 			AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'refuse_change' AND t.tgtype = 58
 				AND t.tgenabled = 'A' AND t.tgfoid = 'authz.refuse_change()'::regprocedure AND t.tgqual IS NULL))
 	SELECT s.batch, s.ok, s.problem, s.first_bad_record FROM (
@@ -244,7 +247,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION authz.audit_verify(text) IS
-	'compare the whole log with its seals: a row for each batch, and for each problem outside of batches; '
+	'compare all logs with their seals: a row for each batch, and for each problem outside of batches; '
 	'a digest of earlier (authz.audit_digest) shows also whether the seals themselves were made anew';
 
 -- The lists of dropped records go too; only here, past the triggers.
@@ -252,58 +255,80 @@ CREATE FUNCTION authz.audit_forget_pages(batches bigint[]) RETURNS void
 LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_audit_forget_pages';
 COMMENT ON FUNCTION authz.audit_forget_pages(bigint[]) IS 'deletes the lists of batches whose records were dropped';
 
-CREATE FUNCTION authz.audit_retain(keep interval) RETURNS bigint
+-- Partitions by month of a log that ended so long ago.
+CREATE FUNCTION authz.old_partitions(log name, keep interval) RETURNS SETOF name
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT p.name FROM authz.log_partitions() p
+	WHERE p.log = old_partitions.log AND p.name ~ '_log_[0-9]{6}$'
+		AND to_timestamp(right(p.name, 6) || '01 +00', 'YYYYMMDD TZH') + '1 month' <= clock_timestamp() - keep
+		-- This month's and later ones are in use.
+		AND right(p.name, 6) < to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMM')
+	ORDER BY p.name;
+END;
+COMMENT ON FUNCTION authz.old_partitions(name, interval) IS 'months of a log that ended longer ago than this';
+
+CREATE FUNCTION authz.audit_retain(keep interval, logs name[] DEFAULT '{access_log,audit_log,denial_log}') RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	part name;
+	part record;
 	summary record;
 	dropped authz.audit_batch;
 	there bigint;
 	result bigint := 0;
 BEGIN
+	IF keep IS NULL OR keep < '0' THEN
+		RAISE EXCEPTION 'the time to keep records must be zero or more' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF logs IS NULL OR NOT logs <@ ARRAY(SELECT authz.logs()) THEN
+		RAISE EXCEPTION 'unknown log' USING ERRCODE = 'invalid_parameter_value', HINT = 'Logs are access_log, audit_log and denial_log.';
+	END IF;
 	PERFORM authz.audit_seal();
-	FOR part IN SELECT authz.old_partitions('authz.audit_log', keep)
+	FOR part IN SELECT l.log, o.name FROM authz.logs() l(log), authz.old_partitions(l.log, keep) o(name) WHERE l.log = ANY (logs)
 	LOOP
 		-- In this order, as readers do; writers lock their partition only.
-		LOCK TABLE ONLY authz.audit_log IN ACCESS EXCLUSIVE MODE;
-		EXECUTE format('LOCK TABLE authz.%I IN ACCESS EXCLUSIVE MODE', part);
-		EXECUTE format('SELECT count(*) FROM ONLY authz.%I', part) INTO there;
+		EXECUTE format('LOCK TABLE ONLY authz.%I IN ACCESS EXCLUSIVE MODE', part.log);
+		EXECUTE format('LOCK TABLE authz.%I IN ACCESS EXCLUSIVE MODE', part.name);
+		EXECUTE format('SELECT count(*) FROM ONLY authz.%I', part.name) INTO there;
 		SELECT coalesce(array_agg(b.batch ORDER BY b.batch), '{}') AS batches, coalesce(sum(b.records), 0)::bigint AS records,
 				coalesce(max(b.last_id), 0) AS last_id, coalesce(max(b.after_id), 0) AS after_id,
 				sha256(coalesce(string_agg(b.root, '' ORDER BY b.batch), '')) AS root
 			INTO summary FROM authz.audit_batch b
-			WHERE b.partition = part AND b.kind = 'seal'
-				AND b.batch > coalesce((SELECT max(d.batch) FROM authz.audit_batch d WHERE d.partition = part AND d.kind = 'drop'), 0);
+			WHERE b.partition = part.name AND b.kind = 'seal'
+				AND b.batch > coalesce((SELECT max(d.batch) FROM authz.audit_batch d WHERE d.partition = part.name AND d.kind = 'drop'), 0);
 		IF there <> summary.records THEN
-			RAISE WARNING 'partition % is kept: it holds % records, of which % are sealed', part, there, summary.records
+			RAISE WARNING 'partition % is kept: it holds % records, of which % are sealed', part.name, there, summary.records
 				USING HINT = 'Call authz.audit_verify; or records of transactions that have not ended are in it.';
 			CONTINUE;
 		END IF;
 		dropped.kind := 'drop';
-		dropped.partition := part;
+		dropped.partition := part.name;
 		dropped.after_id := summary.after_id;
 		dropped.last_id := summary.last_id;
 		dropped.from_transaction := '0';
 		dropped.to_transaction := '0';
 		dropped.records := summary.records;
 		dropped.root := summary.root;
-		dropped.token := authz.audit_sign(jsonb_build_object('dropped', part, 'batches', summary.batches, 'records', summary.records,
+		dropped.token := authz.audit_sign(jsonb_build_object('dropped', part.name, 'batches', summary.batches, 'records', summary.records,
 			'root', encode(summary.root, 'hex'), 'by', session_user, 'keep', keep));
 		PERFORM authz.append_batch(dropped);
 		PERFORM authz.audit_forget_pages(summary.batches);
-		EXECUTE format('DROP TABLE authz.%I', part);
+		EXECUTE format('DROP TABLE authz.%I', part.name);
 		result := result + 1;
 	END LOOP;
 	RETURN result;
 END
 $$;
-COMMENT ON FUNCTION authz.audit_retain(interval) IS
-	'drop the partitions of authz.audit_log, wholly sealed, whose month ended that long ago; leaves a signed record in authz.audit_batch; returns how many';
+COMMENT ON FUNCTION authz.audit_retain(interval, name[]) IS
+	'drop the partitions of these logs, wholly sealed, whose month ended that long ago; leaves a signed record in authz.audit_batch; returns how many';
 
 REVOKE ALL ON FUNCTION authz.audit_hash_records(oid, bigint, bigint, xid8, xid8, bigint),
 	authz.audit_verify_partition(oid, text, bigint, bigint, bigint, xid8), authz.audit_sign(jsonb), authz.audit_read_digest(text),
 	authz.audit_batch_hash(authz.audit_batch), authz.append_batch(authz.audit_batch), authz.seal_records(bigint, bigint, xid8, xid8),
-	authz.audit_seal(), authz.audit_digest(), authz.audit_verify(text), authz.audit_forget_pages(bigint[]), authz.audit_retain(interval) FROM PUBLIC;
+	authz.audit_seal(), authz.audit_digest(), authz.audit_verify(text), authz.audit_forget_pages(bigint[]),
+	authz.old_partitions(name, interval), authz.audit_retain(interval, name[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION authz.audit_seal(), authz.audit_digest(), authz.audit_verify(text) TO authz_admin, authz_auditor;
-GRANT EXECUTE ON FUNCTION authz.audit_retain(interval) TO authz_admin;
+GRANT EXECUTE ON FUNCTION authz.audit_retain(interval, name[]) TO authz_admin;
+
+DROP TABLE authz.record;

@@ -141,7 +141,7 @@ insert_record(const AuthzAccess *access, const AuthzAccessTable *table)
 		IntervalPGetDatum(duration),
 	};
 
-	StaticAssertStmt(lengthof(values) == Natts_access_log - Anum_audit_log_relation, "values are not the columns");
+	StaticAssertStmt(lengthof(values) == Natts_access_log - Natts_record, "values are not the columns");
 	duration->time = INSTR_TIME_GET_MICROSEC(access->duration);
 	authz_record_add_values(recorder, values);
 	MemoryContextSwitchTo(old);

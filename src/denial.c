@@ -50,7 +50,7 @@
 #include "worker.h"
 
 #define MAX_VALUE	1024		/* bytes; less if the record would not fit */
-#define MIN_VALUE	16			/* with all values of this size it fits, however they are escaped */
+#define MIN_VALUE	8			/* with all values of this size it fits, however they are escaped */
 
 static const char *const kind_names[] = {
 	[AUTHZ_DENIAL_CHECK] = "check",
@@ -64,6 +64,8 @@ typedef struct Attempt
 {
 	const AuthzDenial *denial;
 	TimestampTz recorded_at;
+	int64		trail;			/* 0: the table is not audited */
+	int64		policy_version; /* -1: not known */
 	bool		has_table;		/* authz.denial_log may exist here */
 	const char *database;
 	const char *database_role;	/* session user */
@@ -88,6 +90,14 @@ look_up(Attempt *attempt)
 	/* With a refused token nobody is known. */
 	if (attempt->denial->kind != AUTHZ_DENIAL_TOKEN)
 		attempt->identity = authz_identity_get_in_statement();
+	if (attempt->has_table)
+	{
+		AuthzAudited audited;
+
+		attempt->policy_version = authz_catalog_policy_version();
+		if (OidIsValid(relation) && authz_catalog_audited(relation, &audited))
+			attempt->trail = audited.trail;
+	}
 }
 
 /* Append a string of at most `limit` bytes. */
@@ -148,29 +158,36 @@ write_line(StringInfo line, const Attempt *attempt, int limit)
 	char		time[MAXDATELEN + 1];
 
 	resetStringInfo(line);
-	appendStringInfo(line, "{\"recorded_at\": \"%s\"",
+	appendStringInfo(line, "{\"statement_at\": \"%s\"",
+					 JsonEncodeDateTime(time, TimestampTzGetDatum(GetCurrentStatementStartTimestamp()), TIMESTAMPTZOID, &utc));
+	appendStringInfo(line, ", \"recorded_at\": \"%s\"",
 					 JsonEncodeDateTime(time, TimestampTzGetDatum(attempt->recorded_at), TIMESTAMPTZOID, &utc));
 	append_member(line, "database", attempt->database, limit);
-	if (FullTransactionIdIsValid(xid))
-		appendStringInfo(line, ", \"transaction_id\": \"" UINT64_FORMAT "\"", U64FromFullTransactionId(xid));
-	appendStringInfo(line, ", \"virtual_transaction\": \"%d/%u\", \"pid\": %d",
-					 MyProc->backendId, MyProc->lxid, MyProcPid);
-	append_member(line, "database_role", attempt->database_role, limit);
+	if (attempt->trail != 0)
+		appendStringInfo(line, ", \"trail\": " INT64_FORMAT, attempt->trail);
+	if (attempt->policy_version >= 0)
+		appendStringInfo(line, ", \"policy_version\": " INT64_FORMAT, attempt->policy_version);
+	if (query_id != 0)
+		appendStringInfo(line, ", \"query_id\": " INT64_FORMAT, (int64) query_id);
 	if (identity != NULL)
 	{
 		append_member(line, "subject", identity->subject, limit);
 		append_member(line, "issuer", identity->issuer, limit);
 		append_member(line, "token_id", identity->token_id, limit);
 		append_roles(line, identity, limit);
+		append_member(line, "actor", identity->actor, limit);
 	}
+	append_member(line, "database_role", attempt->database_role, limit);
 	append_member(line, "client_address", attempt->client_address, limit);
 	append_member(line, "application_name", application_name, limit);
-	append_member(line, "kind", kind_names[attempt->denial->kind], limit);
 	append_member(line, "action", attempt->denial->action, limit);
 	append_member(line, "relation", attempt->relation, limit);
+	if (FullTransactionIdIsValid(xid))
+		appendStringInfo(line, ", \"attempt_transaction_id\": \"" UINT64_FORMAT "\"", U64FromFullTransactionId(xid));
+	appendStringInfo(line, ", \"virtual_transaction\": \"%d/%u\", \"pid\": %d",
+					 MyProc->backendId, MyProc->lxid, MyProcPid);
+	append_member(line, "kind", kind_names[attempt->denial->kind], limit);
 	append_member(line, "reason", attempt->denial->reason, limit);
-	if (query_id != 0)
-		appendStringInfo(line, ", \"query_id\": " INT64_FORMAT, (int64) query_id);
 	appendStringInfoChar(line, '}');
 }
 
@@ -201,7 +218,7 @@ void
 authz_denial_record(const AuthzDenial *denial)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Attempt		attempt = {.denial = denial, .recorded_at = GetCurrentTimestamp()};
+	Attempt		attempt = {.denial = denial, .recorded_at = GetCurrentTimestamp(), .policy_version = -1};
 	uint32		held;
 
 	/* Who ends his own session in time is on record all the same: FATAL could not be caught. */
@@ -252,7 +269,7 @@ open_table(void)
 	get_relname_relid("denial_log", authz_catalog_schema()) : InvalidOid;
 	Relation	table = OidIsValid(relid) ? try_table_open(relid, RowExclusiveLock) : NULL;
 
-	if (table != NULL && (table->rd_rel->relkind != RELKIND_RELATION ||
+	if (table != NULL && (table->rd_rel->relkind != RELKIND_PARTITIONED_TABLE ||
 						  getExtensionOfObject(RelationRelationId, relid) != extension))
 	{
 		table_close(table, RowExclusiveLock);
@@ -265,11 +282,13 @@ bool
 authz_denial_insert(const char *const *lines, int n)
 {
 	static const char *const insert =
-		"INSERT INTO authz.denial_log (recorded_at, transaction_id, virtual_transaction, pid, database_role, "
-		"subject, issuer, token_id, roles, client_address, application_name, kind, action, relation, reason, query_id) "
-		"SELECT r.recorded_at, r.transaction_id, r.virtual_transaction, r.pid, r.database_role, "
-		"r.subject, r.issuer, r.token_id, r.roles, r.client_address, r.application_name, r.kind, r.action, r.relation, "
-		"r.reason, r.query_id FROM pg_catalog.json_populate_recordset(NULL::authz.denial_log, $1::pg_catalog.json) r";
+		"INSERT INTO authz.denial_log (id, statement_at, recorded_at, transaction_id, trail, policy_version, query_id, subject, issuer, "
+		"token_id, roles, actor, database_role, client_address, application_name, action, relation, attempt_transaction_id, "
+		"virtual_transaction, pid, kind, reason) "
+		"SELECT pg_catalog.nextval('authz.record_id_seq'), r.statement_at, r.recorded_at, pg_catalog.pg_current_xact_id(), r.trail, "
+		"r.policy_version, r.query_id, r.subject, r.issuer, r.token_id, r.roles, r.actor, r.database_role, r.client_address, "
+		"r.application_name, r.action, r.relation, r.attempt_transaction_id, r.virtual_transaction, r.pid, r.kind, r.reason "
+		"FROM pg_catalog.json_populate_recordset(NULL::authz.denial_log, $1::pg_catalog.json) r";
 	Relation	table = open_table();
 	StringInfoData array;
 	Oid			types[1] = {TEXTOID};

@@ -58,11 +58,10 @@
 
 #define MAX_BUFFERED_RECORDS	1000
 #define MAX_BUFFERED_BYTES		(1024 * 1024)
+#define SEQUENCE				"record_id_seq"
 #define SEQUENCE_LOG_AHEAD		32	/* numbers that one WAL record covers beyond those taken */
 
-#define MAX_NATTS				Natts_access_log	/* of any log */
-
-/* A log's partitions are <name>_YYYYMM and <name>_default, its numbers from <name>_id_seq. */
+/* A log's partitions are <name>_YYYYMM and <name>_default. */
 static const struct
 {
 	const char *name;
@@ -93,8 +92,8 @@ struct AuthzRecorder
 	AuthzLog	log;
 	MemoryContext context;		/* of the recorder */
 	MemoryContext batch;		/* of buffered changes */
-	Datum		values[MAX_NATTS];	/* what all records share */
-	bool		isnull[MAX_NATTS];
+	Datum		values[AUTHZ_RECORD_MAX_NATTS];	/* what all records share */
+	bool		isnull[AUTHZ_RECORD_MAX_NATTS];
 	Relation	partition;
 	Indexes		indexes;
 	Relation   *index_relations;	/* opened when the first record needs them */
@@ -157,8 +156,8 @@ set_roles(AuthzRecorder *recorder, const AuthzCircumstances *circumstances)
 
 	for (int i = 0; i < circumstances->nroles; i++)
 		roles[i] = CStringGetTextDatum(circumstances->roles[i]);
-	recorder->isnull[Anum_audit_log_roles - 1] = false;
-	recorder->values[Anum_audit_log_roles - 1] =
+	recorder->isnull[Anum_record_roles - 1] = false;
+	recorder->values[Anum_record_roles - 1] =
 		PointerGetDatum(construct_array(roles, circumstances->nroles, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
@@ -167,24 +166,24 @@ set_circumstances(AuthzRecorder *recorder, const AuthzCircumstances *circumstanc
 {
 	const char *address = circumstances->client_address;
 
-	set_text(recorder, Anum_audit_log_subject, circumstances->subject);
-	set_text(recorder, Anum_audit_log_issuer, circumstances->issuer);
-	set_text(recorder, Anum_audit_log_token_id, circumstances->token_id);
-	set_text(recorder, Anum_audit_log_actor, circumstances->actor);
+	set_text(recorder, Anum_record_subject, circumstances->subject);
+	set_text(recorder, Anum_record_issuer, circumstances->issuer);
+	set_text(recorder, Anum_record_token_id, circumstances->token_id);
+	set_text(recorder, Anum_record_actor, circumstances->actor);
 	set_roles(recorder, circumstances);
-	set_text(recorder, Anum_audit_log_database_role, circumstances->database_role);
-	recorder->isnull[Anum_audit_log_client_address - 1] = address == NULL;
+	set_text(recorder, Anum_record_database_role, circumstances->database_role);
+	recorder->isnull[Anum_record_client_address - 1] = address == NULL;
 	if (address != NULL)
-		recorder->values[Anum_audit_log_client_address - 1] = DirectFunctionCall1(inet_in, CStringGetDatum(address));
-	set_text(recorder, Anum_audit_log_application_name, circumstances->application_name);
-	set_int64(recorder, Anum_audit_log_policy_version, circumstances->policy_version);
-	set_int64(recorder, Anum_audit_log_query_id, (int64) circumstances->query_id);
-	recorder->isnull[Anum_audit_log_query_id - 1] = circumstances->query_id == 0;
+		recorder->values[Anum_record_client_address - 1] = DirectFunctionCall1(inet_in, CStringGetDatum(address));
+	set_text(recorder, Anum_record_application_name, circumstances->application_name);
+	set_int64(recorder, Anum_record_policy_version, circumstances->policy_version);
+	set_int64(recorder, Anum_record_query_id, (int64) circumstances->query_id);
+	recorder->isnull[Anum_record_query_id - 1] = circumstances->query_id == 0;
 
-	set_int64(recorder, Anum_audit_log_statement_at, circumstances->statement_at);
-	set_int64(recorder, Anum_audit_log_recorded_at, GetCurrentTimestamp());
-	recorder->isnull[Anum_audit_log_transaction_id - 1] = false;
-	recorder->values[Anum_audit_log_transaction_id - 1] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	set_int64(recorder, Anum_record_statement_at, circumstances->statement_at);
+	set_int64(recorder, Anum_record_recorded_at, GetCurrentTimestamp());
+	recorder->isnull[Anum_record_transaction_id - 1] = false;
+	recorder->values[Anum_record_transaction_id - 1] = FullTransactionIdGetDatum(GetTopFullTransactionId());
 }
 
 /* The partition of the month of `time`, locked, or NULL. */
@@ -243,10 +242,9 @@ open_partition(AuthzLog log, TimestampTz time)
 
 /* Take `n` numbers; returns the first. */
 static int64
-take_numbers(AuthzLog log, int n)
+take_numbers(int n)
 {
-	char		name[NAMEDATALEN];
-	Oid			relid;
+	Oid			relid = get_relname_relid(SEQUENCE, authz_catalog_schema());
 	Relation	sequence;
 	Buffer		buffer;
 	Page		page;
@@ -257,13 +255,11 @@ take_numbers(AuthzLog log, int n)
 	int64		ahead;
 	bool		log_ahead;
 
-	snprintf(name, sizeof(name), "%s_id_seq", logs[log].name);
-	relid = get_relname_relid(name, authz_catalog_schema());
 	if (!OidIsValid(relid))
-		elog(ERROR, "sequence authz.%s is missing", name);
+		elog(ERROR, "sequence authz." SEQUENCE " is missing");
 	sequence = relation_open(relid, RowExclusiveLock);
 	if (sequence->rd_rel->relkind != RELKIND_SEQUENCE || !RelationNeedsWAL(sequence))
-		elog(ERROR, "authz.%s is not an ordinary sequence", name);
+		elog(ERROR, "authz." SEQUENCE " is not an ordinary sequence");
 	buffer = ReadBuffer(sequence, 0);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	page = BufferGetPage(buffer);
@@ -273,7 +269,7 @@ take_numbers(AuthzLog log, int n)
 
 	first = state->is_called ? state->last_value + 1 : state->last_value;
 	if (first < 1 || first > PG_INT64_MAX - n - SEQUENCE_LOG_AHEAD)
-		elog(ERROR, "authz.%s is at " INT64_FORMAT, name, first);
+		elog(ERROR, "authz." SEQUENCE " is at " INT64_FORMAT, first);
 	last = first + n - 1;
 
 	/* As nextval() does: log beyond what is taken, and again after each checkpoint. */
@@ -381,12 +377,12 @@ authz_record_begin_in(AuthzLog log, const char *relation, int64 trail, const cha
 	recorder->capacity = 8;
 	recorder->slots = palloc_array(TupleTableSlot *, recorder->capacity);
 	recorder->batch = AllocSetContextCreate(context, "authz buffered records", ALLOCSET_DEFAULT_SIZES);
-	set_text(recorder, Anum_audit_log_action, action);
-	set_text(recorder, Anum_audit_log_relation, relation);
-	set_int64(recorder, Anum_audit_log_trail, trail);
+	set_text(recorder, Anum_record_action, action);
+	set_text(recorder, Anum_record_relation, relation);
+	set_int64(recorder, Anum_record_trail, trail);
 	set_circumstances(recorder, circumstances);
 
-	recorder->partition = open_partition(log, DatumGetTimestampTz(recorder->values[Anum_audit_log_recorded_at - 1]));
+	recorder->partition = open_partition(log, DatumGetTimestampTz(recorder->values[Anum_record_recorded_at - 1]));
 	prepare_indexes(recorder);
 	MemoryContextSwitchTo(old);
 	return recorder;
@@ -443,9 +439,9 @@ flush(AuthzRecorder *recorder)
 	if (n == 0)
 		return;
 	old = MemoryContextSwitchTo(recorder->batch);
-	id = take_numbers(recorder->log, n);
+	id = take_numbers(n);
 	for (int i = 0; i < n; i++)
-		recorder->slots[i]->tts_values[Anum_audit_log_id - 1] = Int64GetDatum(id + i);
+		recorder->slots[i]->tts_values[Anum_record_id - 1] = Int64GetDatum(id + i);
 	table_multi_insert(recorder->partition, recorder->slots, n, GetCurrentCommandId(true), 0, NULL);
 	for (int i = 0; i < recorder->indexes.n; i++)
 	{
@@ -491,7 +487,7 @@ next_slot(AuthzRecorder *recorder)
 	slot = recorder->slots[recorder->nbuffered++];
 	memcpy(slot->tts_values, recorder->values, logs[recorder->log].natts * sizeof(Datum));
 	memcpy(slot->tts_isnull, recorder->isnull, logs[recorder->log].natts * sizeof(bool));
-	slot->tts_isnull[Anum_audit_log_id - 1] = false;
+	slot->tts_isnull[Anum_record_id - 1] = false;
 	return slot;
 }
 
@@ -521,9 +517,9 @@ authz_record_add_values(AuthzRecorder *recorder, const Datum *values)
 {
 	TupleTableSlot *slot = next_slot(recorder);
 
-	for (int i = Anum_audit_log_relation; i < logs[recorder->log].natts; i++)
+	for (int i = Natts_record; i < logs[recorder->log].natts; i++)
 	{
-		slot->tts_values[i] = values[i - Anum_audit_log_relation];
+		slot->tts_values[i] = values[i - Natts_record];
 		slot->tts_isnull[i] = false;
 	}
 	finish_slot(recorder, slot);

@@ -16,16 +16,21 @@ typedef enum AuthzLog
 	AUTHZ_LOG_ACCESS
 } AuthzLog;
 
-/* Columns of authz.audit_log; see sql/audit.sql.  authz.access_log has those up to relation as well. */
+/* The first columns of every log; see sql/record.sql. */
 enum
 {
-	Anum_audit_log_id = 1, Anum_audit_log_statement_at, Anum_audit_log_recorded_at,
-	Anum_audit_log_transaction_id, Anum_audit_log_trail, Anum_audit_log_policy_version,
-	Anum_audit_log_query_id, Anum_audit_log_subject, Anum_audit_log_issuer,
-	Anum_audit_log_token_id, Anum_audit_log_roles, Anum_audit_log_actor,
-	Anum_audit_log_database_role, Anum_audit_log_client_address,
-	Anum_audit_log_application_name, Anum_audit_log_action, Anum_audit_log_relation,
-	Anum_audit_log_key, Anum_audit_log_old_key, Anum_audit_log_old_values,
+	Anum_record_id = 1, Anum_record_statement_at, Anum_record_recorded_at, Anum_record_transaction_id,
+	Anum_record_trail, Anum_record_policy_version, Anum_record_query_id, Anum_record_subject,
+	Anum_record_issuer, Anum_record_token_id, Anum_record_roles, Anum_record_actor,
+	Anum_record_database_role, Anum_record_client_address, Anum_record_application_name,
+	Anum_record_action, Anum_record_relation,
+	Natts_record = Anum_record_relation
+};
+
+/* The others of authz.audit_log; see sql/audit.sql. */
+enum
+{
+	Anum_audit_log_key = Natts_record + 1, Anum_audit_log_old_key, Anum_audit_log_old_values,
 	Anum_audit_log_new_values,
 	Natts_audit_log = Anum_audit_log_new_values
 };
@@ -33,10 +38,12 @@ enum
 /* The others of authz.access_log; see sql/access.sql. */
 enum
 {
-	Anum_access_log_clear_columns = Anum_audit_log_relation + 1, Anum_access_log_masked_columns,
+	Anum_access_log_clear_columns = Natts_record + 1, Anum_access_log_masked_columns,
 	Anum_access_log_by_row_columns, Anum_access_log_row_count, Anum_access_log_duration,
 	Natts_access_log = Anum_access_log_duration
 };
+
+#define AUTHZ_RECORD_MAX_NATTS	32	/* no log has more columns */
 
 /* Who does it, from where, under which policies; NULL: not known. */
 typedef struct AuthzCircumstances

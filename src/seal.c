@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * seal.c
- *	  Seals of the audit log: hashes of records, their verification, signed
+ *	  Seals of the logs: hashes of records, their verification, signed
  *	  digests.
  *
  * A batch is what one partition holds of a range of transactions, all of which
@@ -138,11 +138,18 @@ get_root(Tree *tree, uint8 *root)
 	memcpy(root, tree->hashes[0], AUTHZ_DIGEST_LENGTH);
 }
 
+static void
+append_int64(StringInfo buffer, int64 value)
+{
+	uint64		number = pg_hton64((uint64) value);
+
+	appendBinaryStringInfo(buffer, (char *) &number, sizeof(number));
+}
+
 /* The bytes of one column: its length and value in network byte order, or that it is NULL. */
 static void
 append_column(StringInfo buffer, Form_pg_attribute attribute, Datum value, bool isnull)
 {
-	uint64		number;
 	uint32		length;
 	struct varlena *bytes;
 
@@ -150,36 +157,45 @@ append_column(StringInfo buffer, Form_pg_attribute attribute, Datum value, bool 
 	if (isnull)
 		return;
 	if (attribute->attlen == sizeof(uint64) && attribute->attbyval)
+		append_int64(buffer, DatumGetInt64(value));
+	else if (attribute->atttypid == INT4OID)
+		append_int64(buffer, DatumGetInt32(value));
+	else if (attribute->atttypid == INTERVALOID)
 	{
-		number = pg_hton64(DatumGetUInt64(value));
-		appendBinaryStringInfo(buffer, (char *) &number, sizeof(number));
-		return;
+		Interval   *interval = DatumGetIntervalP(value);
+
+		append_int64(buffer, interval->month);
+		append_int64(buffer, interval->day);
+		append_int64(buffer, interval->time);
 	}
-	if (attribute->attlen != -1)
-		elog(ERROR, "column of type %u in the audit log", attribute->atttypid);
-	bytes = PG_DETOAST_DATUM_PACKED(value);
-	length = pg_hton32(VARSIZE_ANY_EXHDR(bytes));
-	appendBinaryStringInfo(buffer, (char *) &length, sizeof(length));
-	appendBinaryStringInfo(buffer, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+	else if (attribute->attlen == -1)
+	{
+		bytes = PG_DETOAST_DATUM_PACKED(value);
+		length = pg_hton32(VARSIZE_ANY_EXHDR(bytes));
+		appendBinaryStringInfo(buffer, (char *) &length, sizeof(length));
+		appendBinaryStringInfo(buffer, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+	}
+	else
+		elog(ERROR, "column of type %u in a log", attribute->atttypid);
 }
 
 /* Read the record at hand: its place and the hash of its leaf. */
 static void
 read_record(Records *records, HeapTuple tuple, TupleDesc descriptor)
 {
-	Datum		values[Natts_audit_log];
-	bool		isnull[Natts_audit_log];
+	Datum		values[AUTHZ_RECORD_MAX_NATTS];
+	bool		isnull[AUTHZ_RECORD_MAX_NATTS];
 	MemoryContext old = MemoryContextSwitchTo(records->scratch);
 
-	if (descriptor->natts != Natts_audit_log)
+	if (descriptor->natts < Natts_record || descriptor->natts > AUTHZ_RECORD_MAX_NATTS)
 		elog(ERROR, "a record has %d columns", descriptor->natts);
 	heap_deform_tuple(tuple, descriptor, values, isnull);
-	records->transaction_id = U64FromFullTransactionId(DatumGetFullTransactionId(values[Anum_audit_log_transaction_id - 1]));
-	records->id = DatumGetInt64(values[Anum_audit_log_id - 1]);
+	records->transaction_id = U64FromFullTransactionId(DatumGetFullTransactionId(values[Anum_record_transaction_id - 1]));
+	records->id = DatumGetInt64(values[Anum_record_id - 1]);
 
 	resetStringInfo(&records->buffer);
 	appendStringInfoChar(&records->buffer, 0);
-	for (int i = 0; i < Natts_audit_log; i++)
+	for (int i = 0; i < descriptor->natts; i++)
 		append_column(&records->buffer, TupleDescAttr(descriptor, i), values[i], isnull[i]);
 	authz_digest_of(records->buffer.data, records->buffer.len, records->hash);
 	MemoryContextSwitchTo(old);

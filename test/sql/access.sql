@@ -241,7 +241,7 @@ SELECT * FROM since();
 SET ROLE regress_authz_user;
 SELECT count(*) FROM authz.access_log;
 INSERT INTO authz.access_log SELECT * FROM authz.access_log;
-SELECT authz.access_retain('1 year');
+SELECT authz.audit_retain('1 year', '{access_log}');
 RESET ROLE;
 SET ROLE regress_authz_auditor;
 SELECT count(*) > 0 AS reads FROM authz.access_log;
@@ -259,7 +259,7 @@ DROP TRIGGER refuse_change ON authz.access_log_default;
 
 -- No read without its record.
 BEGIN;
-ALTER SEQUENCE authz.access_log_id_seq RENAME TO broken;
+ALTER SEQUENCE authz.record_id_seq RENAME TO broken;
 SELECT name FROM item WHERE id = 1;
 ROLLBACK;
 SELECT authz.login('x.y.z');
@@ -268,17 +268,36 @@ SELECT name FROM item WHERE id = 1;
 RESET authz.token;
 SELECT * FROM since();
 
--- Old months go, and that they went is recorded.
+-- Sealed as changes are; old months go when they are sealed, and that they went is recorded.
 CREATE TABLE authz.access_log_202001 (LIKE authz.access_log);
 SELECT authz.prepare_partition('access_log', 'authz.access_log_202001');
 ALTER TABLE authz.access_log ATTACH PARTITION authz.access_log_202001 FOR VALUES FROM ('2020-01-01 00:00+00') TO ('2020-02-01 00:00+00');
 INSERT INTO authz.access_log_202001 SELECT id, statement_at, '2020-01-02', transaction_id, trail, policy_version, query_id, subject, issuer, token_id, roles, actor,
-	database_role, client_address, application_name, action, relation, clear_columns, masked_columns, by_row_columns, row_count, duration FROM authz.access_log LIMIT 3;
-SELECT authz.access_retain(NULL);
-SELECT authz.access_retain('10 years') > 0 AS old_enough;
-SELECT authz.access_retain('1 year');
-SELECT action, relation, old_values FROM authz.audit_log ORDER BY id DESC LIMIT 1;
+	database_role, client_address, application_name, action, relation, clear_columns, masked_columns, by_row_columns, row_count, duration FROM authz.access_log ORDER BY id LIMIT 3;
+SELECT authz.audit_seal() > 0 AS sealed;
+SELECT bool_and(ok) AS ok FROM authz.audit_verify();
+SELECT sum(records) = (SELECT count(*) FROM authz.access_log) AS every_read FROM authz.audit_batch WHERE partition LIKE 'access\_log%';
+BEGIN;
+ALTER TABLE authz.access_log_202001 DISABLE TRIGGER USER;
+ROLLBACK;
+BEGIN;
+SET LOCAL client_min_messages = error;
+DO $$ BEGIN
+	DELETE FROM pg_trigger WHERE tgrelid = 'authz.access_log_202001'::regclass;
+	UPDATE pg_class SET relhastriggers = false WHERE oid = 'authz.access_log_202001'::regclass;
+END $$;
+UPDATE authz.access_log_202001 SET duration = '1 day' WHERE id = (SELECT min(id) FROM authz.access_log_202001);
+SELECT partition, problem, first_bad_record = (SELECT min(id) FROM authz.access_log_202001) AS which
+	FROM authz.audit_verify() v JOIN authz.audit_batch b USING (batch) WHERE NOT ok;
+ROLLBACK;
+SELECT authz.audit_retain(NULL);
+SELECT authz.audit_retain('1 year', '{audit_log,pg_class}');
+SELECT authz.audit_retain('10 years') AS old_enough;
+SELECT authz.audit_retain('1 year', '{audit_log,denial_log}') AS of_others;
+SELECT authz.audit_retain('1 year');
+SELECT kind, partition, records FROM authz.audit_batch ORDER BY batch DESC LIMIT 1;
 SELECT to_regclass('authz.access_log_202001');
+SELECT bool_and(ok) AS ok FROM authz.audit_verify();
 
 -- Who did what.
 SELECT subject, relation, action, allowed, denied FROM authz.activity

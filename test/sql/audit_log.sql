@@ -28,10 +28,10 @@ DROP TABLE authz.audit_log;
 ALTER TABLE authz.audit_log DISABLE TRIGGER ALL;
 CREATE TRIGGER mine BEFORE INSERT ON authz.audit_log FOR EACH ROW EXECUTE FUNCTION authz.audit_row();
 SELECT authz.audit_event('x', 1, 'x', NULL, NULL);
-SELECT nextval('authz.audit_log_id_seq');
-SELECT setval('authz.audit_log_id_seq', 1);
+SELECT nextval('authz.record_id_seq');
+SELECT setval('authz.record_id_seq', 1);
 SELECT authz.audit_trail('doc', '{"id": 1}');
-SELECT authz.extend_audit_log();
+SELECT authz.extend_logs();
 INSERT INTO authz.audited_table (relation, trail, actions, logical) VALUES ('doc', 1, '{insert}', 'doc');
 UPDATE authz.audited_table SET active = false;
 -- The administrator neither; he does not read it either, unless he is an auditor too.
@@ -90,12 +90,13 @@ TRUNCATE authz.audited_table;
 SELECT count(*) FROM authz.audit_log WHERE id > :before;
 
 -- Partitions: this month and three more; each is protected, indexed, and nobody but auditors reads it.
-SELECT count(*), bool_and(s.months) AS months, bool_and(s.guarded) AS guarded, bool_and(s.indexes = 3) AS indexed, array_agg(DISTINCT s.acl) FROM (
-	SELECT p.relid::text ~ '^authz\.audit_log_(default|[0-9]{6})$' AS months,
-		EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = p.relid AND t.tgname = 'refuse_change' AND t.tgenabled = 'A' AND t.tgtype = 58) AS guarded,
-		(SELECT count(*) FROM pg_index i WHERE i.indrelid = p.relid) AS indexes,
-		(SELECT array_agg(a.grantee::regrole || ' ' || a.privilege_type ORDER BY 1)::text FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = p.relid AND a.grantee <> c.relowner) AS acl
-	FROM pg_partition_tree('authz.audit_log') p WHERE p.level = 1) s;
+SELECT s.log, count(*), bool_and(s.months) AS months, bool_and(s.guarded) AS guarded, array_agg(DISTINCT s.indexes) AS indexes, array_agg(DISTINCT s.acl) FROM (
+	SELECT p.log, p.name ~ ('^' || p.log || '_(default|[0-9]{6})$') AS months,
+		EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = p.oid AND t.tgname = 'refuse_change' AND t.tgenabled = 'A' AND t.tgtype = 58) AS guarded,
+		(SELECT count(*) FROM pg_index i WHERE i.indrelid = p.oid) AS indexes,
+		(SELECT array_agg(a.grantee::regrole || ' ' || a.privilege_type ORDER BY 1)::text FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = p.oid AND a.grantee <> c.relowner) AS acl
+	FROM authz.log_partitions() p) s
+	GROUP BY s.log ORDER BY s.log;
 SELECT DISTINCT tableoid::regclass::text = to_char(now() AT TIME ZONE 'UTC', '"authz.audit_log_"YYYYMM') AS this_month FROM authz.audit_log WHERE id > :before;
 -- A month that nobody made ready: the default partition takes it, and nothing is made in its place any more.
 BEGIN;
@@ -105,7 +106,7 @@ SELECT format('DROP TABLE authz.audit_log_%s', to_char(now() AT TIME ZONE 'UTC',
 \set ECHO all
 INSERT INTO doc VALUES (10, 'late');
 SELECT tableoid::regclass, action, key FROM authz.audit_log WHERE recorded_at >= now() ORDER BY id;
-SELECT authz.extend_audit_log();
+SELECT authz.extend_logs();
 INSERT INTO doc VALUES (11, 'later');
 SELECT tableoid::regclass, action, key FROM authz.audit_log WHERE recorded_at >= now() ORDER BY id;
 ROLLBACK;
@@ -144,7 +145,7 @@ UPDATE authz.audited_table SET active = false WHERE relation = 'doc'::regclass;
 SAVEPOINT a;
 INSERT INTO doc VALUES (20, 'x');
 ROLLBACK TO a;
-ALTER SEQUENCE authz.audit_log_id_seq RENAME TO gone;
+ALTER SEQUENCE authz.record_id_seq RENAME TO gone;
 UPDATE authz.audited_table SET active = true, exclude_columns = '{}' WHERE relation = 'doc'::regclass;
 INSERT INTO doc VALUES (20, 'x');
 ROLLBACK;

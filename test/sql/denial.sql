@@ -94,11 +94,11 @@ SET ROLE regress_authz_auditor;
 SELECT count(*) FROM authz.denial_log;
 SELECT size IS NULL AND pending IS NULL AND queued IS NULL AND written IS NULL AND logged IS NULL AND waited IS NULL AS no_queue
 	FROM authz.denial_stats();
-INSERT INTO authz.denial_log (recorded_at, virtual_transaction, pid, kind, action, reason) VALUES (now(), '1/1', 1, 'write', 'insert', 'forged');
+INSERT INTO authz.denial_log (id, statement_at, recorded_at, transaction_id, virtual_transaction, pid, kind, action, reason) VALUES (1, now(), now(), '3', '1/1', 1, 'write', 'insert', 'forged');
 UPDATE authz.denial_log SET reason = 'none';
 DELETE FROM authz.denial_log;
 TRUNCATE authz.denial_log;
-SELECT nextval('authz.denial_log_id_seq');
+SELECT nextval('authz.record_id_seq');
 SELECT count(*) FROM denial_orders;
 RESET ROLE;
 UPDATE authz.denial_log SET reason = 'none';
@@ -108,7 +108,7 @@ BEGIN;
 SET LOCAL session_replication_role = replica;
 DELETE FROM authz.denial_log;
 ROLLBACK;
-SELECT authz.refuse_denial_change();
+SELECT authz.refuse_change();
 SELECT grantee::regrole, privilege_type FROM pg_class c, aclexplode(c.relacl) WHERE c.oid = 'authz.denial_log'::regclass AND grantee <> c.relowner ORDER BY 1;
 SELECT a.attname FROM pg_attribute a WHERE a.attrelid = 'authz.denial_log'::regclass AND a.attnum > 0 AND a.attnotnull ORDER BY a.attnum;
 

@@ -126,7 +126,7 @@ $session = AuthzSession->on($node, user => 'app');
 $session->query('BEGIN; INSERT INTO account (client) VALUES (400)');
 $node->safe_psql('postgres', <<~'SQL');
 	CREATE TABLE authz.audit_log_202001 (LIKE authz.audit_log);
-	SELECT authz.prepare_partition('authz.audit_log_202001');
+	SELECT authz.prepare_partition('audit_log', 'authz.audit_log_202001');
 	ALTER TABLE authz.audit_log ATTACH PARTITION authz.audit_log_202001 FOR VALUES FROM ('2020-01-01 00:00+00') TO ('2020-02-01 00:00+00');
 	SQL
 # (The writer has locked its month only.)
@@ -135,7 +135,7 @@ is($session->query('COMMIT'), '', 'and the writer commits');
 # A reader keeps the partitions; who drops one waits for him, and no writer behind them.
 $node->safe_psql('postgres', <<~'SQL');
 	CREATE TABLE authz.audit_log_202002 (LIKE authz.audit_log);
-	SELECT authz.prepare_partition('authz.audit_log_202002');
+	SELECT authz.prepare_partition('audit_log', 'authz.audit_log_202002');
 	ALTER TABLE authz.audit_log ATTACH PARTITION authz.audit_log_202002 FOR VALUES FROM ('2020-02-01 00:00+00') TO ('2020-03-01 00:00+00');
 	SQL
 my $reader = AuthzSession->on($node);

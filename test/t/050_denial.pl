@@ -128,9 +128,10 @@ is($session->query("ROLLBACK TO s; UPDATE orders SET tenant = 4"), 'ERROR 42501 
 $session->query('ROLLBACK');
 is(rows($node, 2), '2', 'rolled back: both attempts are on record');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM orders'), '0', 'rolled back: nothing else is');
-is($node->safe_psql('postgres', q{SELECT id, transaction_id, virtual_transaction, pid, database_role, subject, issuer, token_id, roles, client_address,
-	application_name, kind, action, relation, reason, query_id <> 0, now() - recorded_at BETWEEN '0 s' AND '1 min' FROM authz.denial_log ORDER BY id}),
-	join("\n", map { "$_->[0]|$xid|$vxid|$session->{pid}|app|alice|" . ISSUER . "|a-1|{tenant}||shop|write|$_->[1]|public.orders|no policy permits the new row|t|t" } [ 1, 'insert' ], [ 2, 'update' ]),
+is($node->safe_psql('postgres', q{SELECT id, attempt_transaction_id, virtual_transaction, pid, database_role, subject, issuer, token_id, roles, client_address,
+	application_name, kind, action, relation, reason, query_id <> 0, now() - recorded_at BETWEEN '0 s' AND '1 min',
+	recorded_at - statement_at BETWEEN '0 s' AND '1 min', policy_version = authz.policy_version(), trail, actor, transaction_id <> attempt_transaction_id FROM authz.denial_log ORDER BY id}),
+	join("\n", map { "$_->[0]|$xid|$vxid|$session->{pid}|app|alice|" . ISSUER . "|a-1|{tenant}||shop|write|$_->[1]|public.orders|no policy permits the new row|t|t|t|t|||t" } [ 1, 'insert' ], [ 2, 'update' ]),
 	'what is on record of them');
 is($session->query('TRUNCATE notes'), 'ERROR 42501 permission denied to truncate table "notes"', 'TRUNCATE');
 rows($node, 3);
@@ -441,6 +442,28 @@ is($node->safe_psql('restored', 'SELECT count(*), max(id) FROM authz.denial_log'
 is(app($node, database => 'restored')->query($denied), $refused, 'in the restored database');
 $node->poll_query_until('restored', q{SELECT max(id) > (SELECT count(*) - 1 FROM authz.denial_log) AND bool_or(recorded_at > now() - interval '1 min') FROM authz.denial_log}) or die;
 is($node->safe_psql('restored', 'SELECT count(*) FROM authz.denial_log'), $node->safe_psql('second', 'SELECT count(*) + 1 FROM authz.denial_log'), 'in the restored database: on record');
+
+# Who acts for another, and on which audited table, is on record.
+$n = $node->safe_psql('postgres', q{SELECT authz.audit('orders'); SELECT count(*) FROM authz.denial_log});
+$n =~ s/^\s+//;
+$session = AuthzSession->on($node, user => 'app');
+$session->query(q{SELECT authz.assume('bob', '{tenant}', '{"tenant": 3}')});
+is($session->query($denied), $refused, 'somebody acts for another');
+is(rows($node, $n + 1), $n + 1, 'somebody acts for another: on record');
+is($node->safe_psql('postgres', q{SELECT subject, actor, trail = (SELECT trail FROM authz.audited_table) FROM authz.denial_log ORDER BY id DESC LIMIT 1}), 'bob|app|t', 'both, and the trail of the table');
+
+# Sealed as changes are; who takes a record out is found.
+$node->safe_psql('postgres', q{SELECT authz.unaudit('orders'); SELECT authz.audit_seal()});
+is($node->safe_psql('postgres', q{SELECT sum(records) FROM authz.audit_batch WHERE partition LIKE 'denial%'}), $n + 1, 'sealed');
+is($node->safe_psql('postgres', 'SELECT bool_and(ok) FROM authz.audit_verify()'), 't', 'verified');
+is($node->safe_psql('postgres', <<~'SQL'), 'record missing|t', 'a superuser takes one out');
+	BEGIN;
+	UPDATE pg_trigger SET tgenabled = 'D' WHERE tgname = 'refuse_change';
+	CREATE TEMP TABLE taken ON COMMIT DROP AS SELECT min(id) + 3 AS id FROM authz.denial_log;
+	DELETE FROM authz.denial_log USING taken WHERE denial_log.id = taken.id;
+	SELECT problem, first_bad_record = (SELECT id FROM taken) FROM authz.audit_verify() WHERE batch IS NOT NULL AND NOT ok;
+	ROLLBACK;
+	SQL
 
 # No part of a token, no value of a row: neither in a table nor in a log that a record wrote.
 my $everything = join("\n", map { $node->safe_psql($_, 'SELECT d FROM authz.denial_log d') } qw(postgres second));

@@ -1,0 +1,164 @@
+-- Records: what the three logs have in common, which are authz.audit_log (changes), authz.access_log (reads) and
+-- authz.denial_log (denied attempts).  All are insert-only, partitioned by month and sealed (audit_seal.sql).
+-- C code writes columns by their position: record.h.
+
+-- The first columns of every log; dropped when the logs are made (audit_seal.sql).
+CREATE TABLE authz.record (
+	id					bigint NOT NULL,
+	statement_at		timestamptz NOT NULL,
+	recorded_at			timestamptz NOT NULL,
+	transaction_id		xid8 NOT NULL,
+	trail				bigint,
+	policy_version		bigint,
+	query_id			bigint,
+	subject				text,
+	issuer				text,
+	token_id			text,
+	roles				text[],
+	actor				text,
+	database_role		text,
+	client_address		inet,
+	application_name	text,
+	action				text NOT NULL,
+	relation			text
+);
+COMMENT ON COLUMN authz.record.id IS 'number of the record, in no log another has the same; two records of one row are in the order of what was done';
+COMMENT ON COLUMN authz.record.statement_at IS 'when the client''s statement began; of a cursor that was read, the one that opened it';
+COMMENT ON COLUMN authz.record.recorded_at IS 'when it was recorded, by the clock; months of it, in UTC, are the partitions';
+COMMENT ON COLUMN authz.record.transaction_id IS 'the transaction that recorded it: of a change or a read its own';
+COMMENT ON COLUMN authz.record.trail IS 'which table, whatever its name was: authz.audited_table';
+COMMENT ON COLUMN authz.record.policy_version IS 'authz.policy_version() that the session knew';
+COMMENT ON COLUMN authz.record.query_id IS 'of the client''s statement, as in pg_stat_statements; NULL unless compute_query_id is on';
+COMMENT ON COLUMN authz.record.subject IS 'authz.subject(): who; NULL: nobody known, as with every refused token';
+COMMENT ON COLUMN authz.record.issuer IS 'who issued the token';
+COMMENT ON COLUMN authz.record.token_id IS 'the token''s claim jti';
+COMMENT ON COLUMN authz.record.roles IS 'roles that were effective; NULL with a refused token';
+COMMENT ON COLUMN authz.record.actor IS 'who acted for the subject: the token''s claim act.sub, for authz.assume the database role';
+COMMENT ON COLUMN authz.record.database_role IS 'session user';
+COMMENT ON COLUMN authz.record.client_address IS 'NULL for a local connection';
+COMMENT ON COLUMN authz.record.application_name IS 'what the client calls itself; not to be trusted';
+COMMENT ON COLUMN authz.record.action IS 'what was done, or attempted';
+COMMENT ON COLUMN authz.record.relation IS 'the table, qualified, as it was called then';
+
+CREATE SEQUENCE authz.record_id_seq;
+COMMENT ON SEQUENCE authz.record_id_seq IS 'numbers of records';
+REVOKE ALL ON SEQUENCE authz.record_id_seq FROM PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('authz.record_id_seq', '');
+
+CREATE FUNCTION authz.refuse_change() RETURNS trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RAISE EXCEPTION 'records of table % cannot be changed or deleted', TG_RELID::regclass
+		USING ERRCODE = 'insufficient_privilege', HINT = 'Old ones go with authz.audit_retain.';
+END
+$$;
+COMMENT ON FUNCTION authz.refuse_change() IS 'trigger: the logs are insert-only';
+
+-- Statement triggers: also who names a partition is refused.
+CREATE FUNCTION authz.seal_off(relation regclass) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	EXECUTE format($sql$
+		CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON %1$s
+			FOR EACH STATEMENT EXECUTE FUNCTION authz.refuse_change();
+		ALTER TABLE %1$s ENABLE ALWAYS TRIGGER refuse_change;
+		REVOKE ALL ON %1$s FROM PUBLIC;
+		GRANT SELECT ON %1$s TO authz_auditor;
+		$sql$, relation);
+END
+$$;
+COMMENT ON FUNCTION authz.seal_off(regclass) IS 'make a table of the audit insert-only, for auditors to read';
+
+CREATE FUNCTION authz.audit_key_order(key jsonb) RETURNS bigint
+LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'authz_audit_key_order';
+COMMENT ON FUNCTION authz.audit_key_order(jsonb) IS 'where indexes of authz.audit_log have a key: its number, or its hash';
+
+-- What a partition needs that it does not inherit.  Indexes, few and small because every record pays for them:
+-- were they the partitioned table's, a restored partition would get them twice.
+CREATE FUNCTION authz.prepare_partition(log name, relation regclass) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM authz.seal_off(relation);
+	EXECUTE format($sql$
+		CREATE INDEX ON %1$s (transaction_id, id);
+		CREATE INDEX ON %1$s USING brin (recorded_at) WITH (autosummarize);
+		$sql$, relation);
+	IF log = 'audit_log' THEN
+		EXECUTE format($sql$
+			CREATE INDEX ON %1$s (trail, authz.audit_key_order(key));
+			CREATE INDEX ON %1$s (trail, authz.audit_key_order(old_key)) WHERE old_key IS NOT NULL;
+			$sql$, relation);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.prepare_partition(name, regclass) IS 'what a partition of a log needs of its own';
+
+CREATE FUNCTION authz.logs() RETURNS SETOF name
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT unnest(ARRAY['access_log', 'audit_log', 'denial_log']::name[]);
+END;
+COMMENT ON FUNCTION authz.logs() IS 'names of the logs';
+
+CREATE FUNCTION authz.log_partitions(OUT log name, OUT oid oid, OUT name name) RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT l.log, c.oid, c.relname
+	FROM authz.logs() l(log) JOIN pg_class p ON p.relname = l.log AND p.relnamespace = 'authz'::regnamespace
+		JOIN pg_inherits i ON i.inhparent = p.oid JOIN pg_class c ON c.oid = i.inhrelid
+	ORDER BY c.relname;
+END;
+COMMENT ON FUNCTION authz.log_partitions() IS 'partitions of all logs';
+
+-- Partitions are made ahead, this month and three more, by whatever is called of the audit now and then
+-- (audit, audit_seal, audit_retain).  Attaching one locks neither readers nor writers of the others out;
+-- creating it in place, or in the statement of a writer, would.  (Only the default partition is locked.)
+-- Whoever calls none of these for months has his records in the default partition, sealed and found as all others.
+CREATE FUNCTION authz.extend_logs() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	this_month timestamp := date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC');
+	begins timestamptz;
+	ends timestamptz;
+	log name;
+	i int;
+	partition text;
+	is_used boolean;
+BEGIN
+	FOR log, i IN SELECT l, n FROM authz.logs() l, generate_series(0, 3) n ORDER BY l, n LOOP
+		begins := (this_month + make_interval(months => i)) AT TIME ZONE 'UTC';
+		ends := (this_month + make_interval(months => i + 1)) AT TIME ZONE 'UTC';
+		partition := format('authz.%s_', log) || to_char(this_month + make_interval(months => i), 'YYYYMM');
+		CONTINUE WHEN to_regclass(partition) IS NOT NULL;
+		-- One at a time; to_regclass looks again at what was committed meanwhile.
+		LOCK TABLE authz.audited_table IN SHARE UPDATE EXCLUSIVE MODE;
+		CONTINUE WHEN to_regclass(partition) IS NOT NULL;
+		EXECUTE format('SELECT EXISTS (SELECT FROM authz.%s_default l WHERE l.recorded_at >= $1 AND l.recorded_at < $2)', log)
+			INTO is_used USING begins, ends;
+		CONTINUE WHEN is_used;
+		-- Attaching locks the default partition.  A reader of it has time: this is for months to come.
+		IF i > 0 THEN
+			BEGIN
+				EXECUTE format('LOCK TABLE authz.%s_default IN ACCESS EXCLUSIVE MODE NOWAIT', log);
+			EXCEPTION WHEN lock_not_available THEN
+				CONTINUE;
+			END;
+		END IF;
+		EXECUTE format('CREATE TABLE %s (LIKE authz.%s INCLUDING CONSTRAINTS)', partition, log);
+		PERFORM authz.prepare_partition(log, partition::regclass);
+		EXECUTE format('ALTER TABLE authz.%s ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)',
+					   log, partition, begins, ends);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION authz.extend_logs() IS 'make partitions of the logs for this month and the next three';
+
+REVOKE ALL ON FUNCTION authz.refuse_change(), authz.seal_off(regclass), authz.prepare_partition(name, regclass), authz.logs(),
+	authz.log_partitions(), authz.extend_logs() FROM PUBLIC;
+-- Who writes to an audited table runs the index's.
+REVOKE ALL ON FUNCTION authz.audit_key_order(jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION authz.audit_key_order(jsonb) TO PUBLIC;

@@ -75,6 +75,14 @@ CREATE FUNCTION authz.audit_key_order(key jsonb) RETURNS bigint
 LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'authz_audit_key_order';
 COMMENT ON FUNCTION authz.audit_key_order(jsonb) IS 'where indexes of authz.audit_log have a key: its number, or its hash';
 
+-- PostgreSQL has none for this type.
+CREATE OPERATOR CLASS authz.xid8_minmax_ops FOR TYPE xid8 USING brin AS
+	OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 brin_minmax_opcinfo(internal), FUNCTION 2 brin_minmax_add_value(internal, internal, internal, internal),
+	FUNCTION 3 brin_minmax_consistent(internal, internal, internal), FUNCTION 4 brin_minmax_union(internal, internal, internal);
+COMMENT ON OPERATOR CLASS authz.xid8_minmax_ops USING brin IS 'least and greatest transaction id of a range of pages';
+COMMENT ON OPERATOR FAMILY authz.xid8_minmax_ops USING brin IS 'least and greatest transaction id of a range of pages';
+
 -- What a partition needs that it does not inherit.  Indexes, few and small because every record pays for them:
 -- were they the partitioned table's, a restored partition would get them twice.
 CREATE FUNCTION authz.prepare_partition(log name, relation regclass) RETURNS void
@@ -83,8 +91,7 @@ AS $$
 BEGIN
 	PERFORM authz.seal_off(relation);
 	EXECUTE format($sql$
-		CREATE INDEX ON %1$s (transaction_id, id);
-		CREATE INDEX ON %1$s USING brin (recorded_at) WITH (autosummarize);
+		CREATE INDEX ON %1$s USING brin (transaction_id authz.xid8_minmax_ops, recorded_at) WITH (autosummarize);
 		$sql$, relation);
 	IF log = 'audit_log' THEN
 		EXECUTE format($sql$

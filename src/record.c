@@ -61,6 +61,8 @@
 #define SEQUENCE				"record_id_seq"
 #define SEQUENCE_LOG_AHEAD		32	/* numbers that one WAL record covers beyond those taken */
 
+#define MAX_NATTS				Natts_access_log	/* of any log that is written here */
+
 /* A log's partitions are <name>_YYYYMM and <name>_default. */
 static const struct
 {
@@ -85,6 +87,11 @@ typedef struct Indexes
 } Indexes;
 
 static Indexes last_indexes[lengthof(logs)];	/* of each log's partition that was written last */
+static struct
+{
+	int			month;			/* since the year 0 */
+	Oid			partition;		/* InvalidOid: look it up */
+}			last_months[lengthof(logs)];
 static uint64 invalidations = 0;
 
 struct AuthzRecorder
@@ -92,8 +99,8 @@ struct AuthzRecorder
 	AuthzLog	log;
 	MemoryContext context;		/* of the recorder */
 	MemoryContext batch;		/* of buffered changes */
-	Datum		values[AUTHZ_RECORD_MAX_NATTS];	/* what all records share */
-	bool		isnull[AUTHZ_RECORD_MAX_NATTS];
+	Datum		values[MAX_NATTS];	/* what all records share */
+	bool		isnull[MAX_NATTS];
 	Relation	partition;
 	Indexes		indexes;
 	Relation   *index_relations;	/* opened when the first record needs them */
@@ -193,19 +200,28 @@ open_month(AuthzLog log, TimestampTz time)
 	struct pg_tm tm;
 	fsec_t		fsec;
 	char		name[NAMEDATALEN];
-	Oid			relid;
+	Oid			relid = last_months[log].partition;
+	uint64		before;
+	int			month;
 	Relation	partition;
 
 	if (timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
 		elog(ERROR, "time out of range");
-	snprintf(name, sizeof(name), "%s_%04d%02d", logs[log].name, tm.tm_year, tm.tm_mon);
-	relid = get_relname_relid(name, authz_catalog_schema());
+	month = tm.tm_year * MONTHS_PER_YEAR + tm.tm_mon;
+	if (!OidIsValid(relid) || last_months[log].month != month)
+	{
+		snprintf(name, sizeof(name), "%s_%04d%02d", logs[log].name, tm.tm_year, tm.tm_mon);
+		relid = get_relname_relid(name, authz_catalog_schema());
+	}
+	before = invalidations;
 	partition = OidIsValid(relid) ? try_table_open(relid, RowExclusiveLock) : NULL;
 	if (partition != NULL && !partition->rd_rel->relispartition)
 	{
 		table_close(partition, RowExclusiveLock);
 		return NULL;
 	}
+	last_months[log].month = month;
+	last_months[log].partition = before == invalidations ? relid : InvalidOid;
 	return partition;
 }
 
@@ -313,6 +329,8 @@ relation_changed(Oid relid)
 	{
 		if (!OidIsValid(relid) || relid == last_indexes[i].partition)
 			last_indexes[i].valid = false;
+		if (!OidIsValid(relid) || relid == last_months[i].partition)
+			last_months[i].partition = InvalidOid;
 	}
 }
 

@@ -43,8 +43,6 @@ enum
 	Natts_access_log = Anum_access_log_duration
 };
 
-#define AUTHZ_RECORD_MAX_NATTS	32	/* no log has more columns */
-
 /* Who does it, from where, under which policies; NULL: not known. */
 typedef struct AuthzCircumstances
 {

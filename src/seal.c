@@ -16,8 +16,9 @@
  * beside it.  Nothing is believed because of a page: it serves to name the
  * record once the root does not fit.
  *
- * Records are read through cursors, a thousand at a time; memory depends on
- * their length only.
+ * A log has no index in that order: each record would pay for it.  The places
+ * of records are sorted, on disk if they are many, and the records fetched one
+ * by one, mostly as they lie; memory depends on their length only.
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
@@ -26,7 +27,9 @@
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "catalog/pg_type.h"
+#include "executor/execdesc.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -80,11 +83,14 @@ typedef struct Tree
 	uint8		hashes[MAX_TREE_DEPTH][AUTHZ_DIGEST_LENGTH];
 } Tree;
 
-/* Records through a cursor. */
+/* Records of a partition, in order. */
 typedef struct Records
 {
-	Portal		portal;
-	SPITupleTable *table;		/* fetched last */
+	Relation	partition;
+	TupleTableSlot *slot;
+	Snapshot	snapshot;		/* the portal's */
+	Portal		portal;			/* places */
+	SPITupleTable *places;		/* fetched last */
 	uint64		n;
 	uint64		next;
 	StringInfoData buffer;		/* of one record's bytes */
@@ -179,24 +185,25 @@ append_column(StringInfo buffer, Form_pg_attribute attribute, Datum value, bool 
 		elog(ERROR, "column of type %u in a log", attribute->atttypid);
 }
 
-/* Read the record at hand: its place and the hash of its leaf. */
+/* Read the record in the slot: its place in the order and the hash of its leaf. */
 static void
-read_record(Records *records, HeapTuple tuple, TupleDesc descriptor)
+read_record(Records *records)
 {
-	Datum		values[AUTHZ_RECORD_MAX_NATTS];
-	bool		isnull[AUTHZ_RECORD_MAX_NATTS];
+	TupleTableSlot *slot = records->slot;
+	TupleDesc	descriptor = slot->tts_tupleDescriptor;
 	MemoryContext old = MemoryContextSwitchTo(records->scratch);
 
-	if (descriptor->natts < Natts_record || descriptor->natts > AUTHZ_RECORD_MAX_NATTS)
-		elog(ERROR, "a record has %d columns", descriptor->natts);
-	heap_deform_tuple(tuple, descriptor, values, isnull);
-	records->transaction_id = U64FromFullTransactionId(DatumGetFullTransactionId(values[Anum_record_transaction_id - 1]));
-	records->id = DatumGetInt64(values[Anum_record_id - 1]);
+	slot_getallattrs(slot);
+	records->transaction_id = U64FromFullTransactionId(DatumGetFullTransactionId(slot->tts_values[Anum_record_transaction_id - 1]));
+	records->id = DatumGetInt64(slot->tts_values[Anum_record_id - 1]);
 
 	resetStringInfo(&records->buffer);
 	appendStringInfoChar(&records->buffer, 0);
 	for (int i = 0; i < descriptor->natts; i++)
-		append_column(&records->buffer, TupleDescAttr(descriptor, i), values[i], isnull[i]);
+	{
+		if (!TupleDescAttr(descriptor, i)->attisdropped)
+			append_column(&records->buffer, TupleDescAttr(descriptor, i), slot->tts_values[i], slot->tts_isnull[i]);
+	}
 	authz_digest_of(records->buffer.data, records->buffer.len, records->hash);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(records->scratch);
@@ -205,22 +212,25 @@ read_record(Records *records, HeapTuple tuple, TupleDesc descriptor)
 static void
 next_record(Records *records)
 {
+	bool		isnull;
+	ItemPointer place;
+
 	if (records->next == records->n)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (records->table != NULL)
-			SPI_freetuptable(records->table);
+		SPI_freetuptable(records->places);
 		SPI_cursor_fetch(records->portal, true, FETCH_COUNT);
-		records->table = SPI_tuptable;
+		records->places = SPI_tuptable;
 		records->n = SPI_processed;
 		records->next = 0;
 	}
 	records->valid = records->n > 0;
-	if (records->valid)
-	{
-		read_record(records, records->table->vals[records->next], records->table->tupdesc);
-		records->next++;
-	}
+	if (!records->valid)
+		return;
+	place = (ItemPointer) DatumGetPointer(SPI_getbinval(records->places->vals[records->next++], records->places->tupdesc, 1, &isnull));
+	if (!table_tuple_fetch_row_version(records->partition, place, records->snapshot, records->slot))
+		elog(ERROR, "a record of table %s is not where it was", RelationGetRelationName(records->partition));
+	read_record(records);
 }
 
 static Portal
@@ -241,13 +251,18 @@ open_records(Records *records, Oid partition, Datum after_id, Datum until_id, Da
 {
 	Oid			types[] = {INT8OID, INT8OID, XID8OID, XID8OID};
 	Datum		values[] = {after_id, until_id, from, to};
-	char	   *query = psprintf("SELECT * FROM ONLY %s WHERE id OPERATOR(pg_catalog.>) $1 AND id OPERATOR(pg_catalog.<=) $2"
+	char	   *query = psprintf("SELECT ctid FROM ONLY %s WHERE id OPERATOR(pg_catalog.>) $1 AND id OPERATOR(pg_catalog.<=) $2"
 								 " AND transaction_id OPERATOR(pg_catalog.>=) $3 AND transaction_id OPERATOR(pg_catalog.<) $4"
 								 " ORDER BY transaction_id, id",
 								 quote_qualified_identifier(get_namespace_name(get_rel_namespace(partition)), get_rel_name(partition)));
 
 	memset(records, 0, sizeof(*records));
+	records->partition = table_open(partition, AccessShareLock);
+	if (RelationGetNumberOfAttributes(records->partition) < Natts_record)
+		elog(ERROR, "table %s is not a log", RelationGetRelationName(records->partition));
+	records->slot = table_slot_create(records->partition, NULL);
 	records->portal = open_cursor(query, 4, types, values, read_only);
+	records->snapshot = records->portal->queryDesc->snapshot;
 	initStringInfo(&records->buffer);
 	records->scratch = AllocSetContextCreate(CurrentMemoryContext, "authz sealed record", ALLOCSET_DEFAULT_SIZES);
 	next_record(records);
@@ -256,9 +271,10 @@ open_records(Records *records, Oid partition, Datum after_id, Datum until_id, Da
 static void
 close_records(Records *records)
 {
-	if (records->table != NULL)
-		SPI_freetuptable(records->table);
+	SPI_freetuptable(records->places);
 	SPI_cursor_close(records->portal);
+	ExecDropSingleTupleTableSlot(records->slot);
+	table_close(records->partition, NoLock);
 	MemoryContextDelete(records->scratch);
 	pfree(records->buffer.data);
 }

@@ -64,7 +64,7 @@ CREATE TABLE authz.audit_log (
 ALTER TABLE authz.audit_log ALTER trail SET NOT NULL, ALTER policy_version SET NOT NULL, ALTER roles SET NOT NULL,
 	ALTER database_role SET NOT NULL, ALTER relation SET NOT NULL;
 COMMENT ON TABLE authz.audit_log IS 'what was done to rows of audited tables, by whom; written by the triggers of authz.audit only';
-COMMENT ON COLUMN authz.audit_log.action IS 'insert, update, delete, truncate; audit, unaudit, drop for what was done to the audit itself';
+COMMENT ON COLUMN authz.audit_log.action IS 'insert, update, delete, truncate; alter, drop: ALTER TABLE, DROP TABLE; audit, unaudit: what was done to the audit itself';
 COMMENT ON COLUMN authz.audit_log.relation IS 'table that the statement named, qualified, as it was called then';
 COMMENT ON COLUMN authz.audit_log.key IS 'primary key of the row, after the change; NULL if the table has none';
 COMMENT ON COLUMN authz.audit_log.old_key IS 'primary key before the change, if it was another';
@@ -486,6 +486,12 @@ BEGIN
 					AND NOT EXISTS (SELECT FROM authz.audited_table t WHERE t.relation = o AND t.active)) THEN
 		RAISE EXCEPTION 'could not see the audit of a table' USING ERRCODE = 'serialization_failure',
 			DETAIL = 'The table was audited after this transaction began.', HINT = 'Run the transaction again.';
+	END IF;
+	-- What DDL does to values, no trigger sees; that there was some is on record.  (Commands of authz.audit itself
+	-- come while it is not complete.)
+	IF TG_TAG = 'ALTER TABLE' THEN
+		PERFORM authz.audit_event(authz.qualified_name(t.relation), t.trail, 'alter', NULL, NULL)
+			FROM authz.audited_table t WHERE t.active AND t.complete AND t.relation = ANY (touched);
 	END IF;
 	PERFORM authz.extend_audit(touched);
 	-- ATTACH and DETACH PARTITION name the parent only.

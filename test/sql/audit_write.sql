@@ -114,7 +114,7 @@ ALTER TABLE late DROP CONSTRAINT late_pkey;
 UPDATE late SET b = 'z';
 SELECT * FROM since();
 
--- Columns that come and go.
+-- Columns that come and go; that they do is on record.
 ALTER TABLE two DROP COLUMN c, ADD COLUMN d date DEFAULT '2026-02-03';
 ALTER TABLE two RENAME b TO bb;
 UPDATE two SET d = '2026-02-04';

@@ -31,9 +31,9 @@ COMMENT ON COLUMN authz.audit_batch.last_id IS 'highest number of a record in it
 COMMENT ON COLUMN authz.audit_batch.from_transaction IS 'records of this transaction and later ones';
 COMMENT ON COLUMN authz.audit_batch.to_transaction IS 'and before this one; all of these had ended';
 COMMENT ON COLUMN authz.audit_batch.records IS 'how many';
-COMMENT ON COLUMN authz.audit_batch.root IS 'of the Merkle tree (RFC 6962, SHA-256) of the records; of a drop: SHA-256 of the roots of the partition''s batches';
+COMMENT ON COLUMN authz.audit_batch.root IS 'of the Merkle tree (RFC 6962, SHA-256) of the columns'' names and types and the records; of a drop: SHA-256 of the roots of the partition''s batches';
 COMMENT ON COLUMN authz.audit_batch.previous IS 'hash of the batch before; empty for the first';
-COMMENT ON COLUMN authz.audit_batch.hash IS 'SHA-256 of all of this but token';
+COMMENT ON COLUMN authz.audit_batch.hash IS 'SHA-256 of all of this';
 COMMENT ON COLUMN authz.audit_batch.token IS 'of a drop: what was dropped, signed';
 
 CREATE TABLE authz.audit_page (
@@ -76,7 +76,7 @@ BEGIN ATOMIC
 	-- jsonb has one text for one content; times as numbers, which no parameter writes otherwise.
 	SELECT sha256(convert_to(jsonb_build_array(1, b.batch, b.kind, extract(epoch FROM b.sealed_at), b.sealed_by, b.partition,
 		b.system_identifier, b.after_id, b.last_id, b.from_transaction::text, b.to_transaction::text, b.records,
-		encode(b.root, 'hex'), encode(b.previous, 'hex'))::text, 'UTF8'));
+		encode(b.root, 'hex'), encode(b.previous, 'hex'), b.token)::text, 'UTF8'));
 END;
 COMMENT ON FUNCTION authz.audit_batch_hash(authz.audit_batch) IS 'hash that a batch must have';
 
@@ -129,6 +129,26 @@ END
 $$;
 COMMENT ON FUNCTION authz.seal_records(bigint, bigint, xid8, xid8) IS 'seals what is within bounds, a batch for each partition that holds some of it';
 
+-- Whoever keeps one open, in whatever database, keeps what is recorded after it from being sealed.
+CREATE FUNCTION authz.warn_of_open_transaction() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	open record;
+BEGIN
+	SELECT * INTO open FROM (
+		SELECT a.xact_start, format('process %s', a.pid) AS owner FROM pg_stat_activity a WHERE a.backend_xid IS NOT NULL
+		UNION ALL
+		SELECT x.prepared, format('prepared transaction %L', x.gid) FROM pg_prepared_xacts x) o(begun, owner)
+	ORDER BY o.begun LIMIT 1;
+	IF open.begun < clock_timestamp() - '10 minutes'::interval THEN
+		RAISE WARNING 'what was recorded since % cannot be sealed yet', date_trunc('second', open.begun)
+			USING DETAIL = format('The transaction of %s is open since then.', open.owner);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.warn_of_open_transaction() IS 'warns if a transaction has been in the way of sealing for more than ten minutes';
+
 CREATE FUNCTION authz.audit_seal() RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -142,7 +162,10 @@ BEGIN
 		RAISE EXCEPTION 'authz.audit_seal needs a transaction of isolation level READ COMMITTED'
 			USING ERRCODE = 'active_sql_transaction', DETAIL = 'Another would not see what was sealed meanwhile.';
 	END IF;
-	PERFORM authz.extend_logs();
+	-- Not for an auditor, who might keep his transaction open, and with it the locks.
+	IF pg_has_role(session_user, 'authz_admin', 'USAGE') THEN
+		PERFORM authz.extend_logs();
+	END IF;
 	-- One sealer after the other; each statement below sees what the one before has sealed.  Writers do not come here.
 	LOCK TABLE authz.audit_batch IN SHARE ROW EXCLUSIVE MODE;
 	SELECT * INTO last FROM authz.audit_batch b WHERE b.kind = 'seal' ORDER BY b.batch DESC LIMIT 1;
@@ -166,6 +189,7 @@ BEGIN
 		begins := '0';
 	END IF;
 	PERFORM authz.seal_records(border, 9223372036854775807, begins, horizon);
+	PERFORM authz.warn_of_open_transaction();
 	RETURN (SELECT max(b.batch) FROM authz.audit_batch b);
 END
 $$;
@@ -188,6 +212,132 @@ END
 $$;
 COMMENT ON FUNCTION authz.audit_digest() IS 'the end of the chain as a signed token, to be kept outside and given to authz.audit_verify';
 
+-- The chain alone: each seal as it was made, after the one before it, going on where that ended.
+CREATE FUNCTION authz.verify_chain(outside jsonb) RETURNS TABLE (batch bigint, problem text)
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH chain AS (
+		SELECT b AS b, lag(b.batch) OVER w AS batch_before, lag(b.hash) OVER w AS hash_before
+		FROM authz.audit_batch b WINDOW w AS (ORDER BY b.batch)),
+	-- A seal goes on from the one before; or is of the same call; or counts transactions anew, in another cluster.
+	seals AS (
+		SELECT s.batch, (s.after_id, s.from_transaction, s.to_transaction) IS NOT DISTINCT FROM (lag(s.after_id) OVER w, lag(s.from_transaction) OVER w, lag(s.to_transaction) OVER w)
+				OR s.from_transaction < s.to_transaction AND s.after_id = coalesce(lag(s.after_id) OVER w, 0) AND s.from_transaction = coalesce(lag(s.to_transaction) OVER w, '0')
+				OR s.from_transaction = '0' AND s.after_id BETWEEN lag(s.after_id) OVER w AND max(s.last_id) OVER (ORDER BY s.batch ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW)
+				AS goes_on
+		FROM authz.audit_batch s WHERE s.kind = 'seal' WINDOW w AS (ORDER BY s.batch)),
+	drops AS (
+		SELECT d.batch, d.partition ~ '_log_[0-9]{6}$'
+				AND d.sealed_at >= to_timestamp(right(d.partition, 6) || '01 +00', 'YYYYMMDD TZH') + '1 month'
+				AND (d.records, d.root) = (coalesce(sum(s.records), 0), sha256(coalesce(string_agg(s.root, '' ORDER BY s.batch), '')))
+				AS fits
+		FROM authz.audit_batch d LEFT JOIN authz.audit_batch s
+			ON s.partition = d.partition AND s.kind = 'seal' AND s.batch < d.batch
+				AND s.batch > coalesce((SELECT max(e.batch) FROM authz.audit_batch e WHERE e.partition = d.partition AND e.kind = 'drop' AND e.batch < d.batch), 0)
+		WHERE d.kind = 'drop' GROUP BY d.batch)
+	SELECT f.batch, f.problem FROM (
+		SELECT (c.b).batch, CASE
+			WHEN (c.b).hash IS NULL OR (c.b).hash IS DISTINCT FROM authz.audit_batch_hash(c.b) THEN 'seal altered'
+			WHEN (c.b).batch IS DISTINCT FROM coalesce(c.batch_before, 0) + 1 THEN 'seal before it missing'
+			WHEN (c.b).previous IS DISTINCT FROM coalesce(c.hash_before, '') THEN 'seal does not follow the one before it'
+			WHEN (c.b).batch = (outside ->> 'batch')::bigint AND encode((c.b).hash, 'hex') IS DISTINCT FROM outside ->> 'hash'
+				THEN 'seal is another than the digest says'
+			WHEN (c.b).kind = 'seal' AND s.goes_on IS NOT TRUE THEN 'seal does not go on where the one before it ended'
+			WHEN (c.b).kind = 'seal' AND (c.b).to_transaction > pg_snapshot_xmax(pg_current_snapshot()) AND (c.b).to_transaction <> '18446744073709551615'
+				AND (c.b).system_identifier = (SELECT i.system_identifier FROM pg_control_system() i) THEN 'seal of transactions to come'
+			WHEN (c.b).kind IS DISTINCT FROM 'seal' AND d.fits IS NOT TRUE THEN 'partition dropped otherwise than by authz.audit_retain'
+			END AS problem
+		FROM chain c LEFT JOIN seals s ON s.batch = (c.b).batch LEFT JOIN drops d ON d.batch = (c.b).batch) f
+	WHERE f.problem IS NOT NULL;
+END;
+COMMENT ON FUNCTION authz.verify_chain(jsonb) IS 'seals that are not as they were made; the digest says which one must be there';
+
+CREATE FUNCTION authz.stray_record(partition oid) RETURNS bigint
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	-- After it, transactions of this cluster are counted.
+	border bigint := (SELECT CASE WHEN b.system_identifier = (SELECT s.system_identifier FROM pg_control_system() s) THEN b.after_id END
+					  FROM authz.audit_batch b WHERE b.kind = 'seal' ORDER BY b.batch DESC LIMIT 1);
+	result bigint;
+BEGIN
+	EXECUTE format('SELECT coalesce(l.id, 0) FROM ONLY %s l WHERE l.id IS NULL OR l.id < 1 OR l.transaction_id IS NULL OR l.id > $1 AND l.transaction_id >= $2 LIMIT 1',
+				   partition::regclass)
+		INTO result USING coalesce(border, 9223372036854775807), pg_snapshot_xmax(pg_current_snapshot());
+	RETURN result;
+END
+$$;
+COMMENT ON FUNCTION authz.stray_record(oid) IS 'a record that no seal would ever hold: without a number or of a transaction to come; NULL: none';
+
+-- What one partition holds.
+CREATE FUNCTION authz.verify_partition(partition oid, partition_name name)
+	RETURNS TABLE (batch bigint, ok boolean, problem text, first_bad_record bigint)
+LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	-- Where transactions were counted anew, and how far each count is sealed.
+	WITH eras AS MATERIALIZED (
+		SELECT e.after_id, l.to_transaction AS horizon, coalesce(lead(e.after_id) OVER (ORDER BY e.after_id),
+			-- The last one is over where its end is sealed, or in another cluster.
+			CASE WHEN l.to_transaction = '18446744073709551615' OR l.system_identifier <> (SELECT s.system_identifier FROM pg_control_system() s)
+				THEN e.last_id ELSE 9223372036854775807 END) AS until_id
+		FROM (SELECT s.after_id, max(s.last_id) AS last_id FROM authz.audit_batch s WHERE s.kind = 'seal' GROUP BY s.after_id) e,
+			LATERAL (SELECT * FROM authz.audit_batch b WHERE b.after_id = e.after_id AND b.kind = 'seal' ORDER BY b.batch DESC LIMIT 1) l)
+	SELECT v.batch, v.ok, v.problem, v.first_bad_record
+	FROM eras e, authz.audit_verify_partition(verify_partition.partition, partition_name::text,
+		coalesce((SELECT max(d.batch) FROM authz.audit_batch d WHERE d.partition = partition_name AND d.kind = 'drop'), 0),
+		e.after_id, e.until_id, e.horizon) v
+	UNION ALL
+	SELECT NULL, false, 'record that no seal can hold', r FROM authz.stray_record(verify_partition.partition) r WHERE r IS NOT NULL;
+END;
+COMMENT ON FUNCTION authz.verify_partition(oid, name) IS 'compare what a partition holds with its seals';
+
+-- Tables, triggers and functions that must be as they were made.
+CREATE FUNCTION authz.log_problem(relation oid) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN c.relkind <> CASE WHEN c.relname IN (SELECT l FROM authz.logs() l) THEN 'p' ELSE 'r' END THEN 'it is no ordinary table'
+		WHEN c.relpersistence <> 'p' THEN 'it is not logged'
+		WHEN c.relrowsecurity THEN 'row security hides records'
+		WHEN EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid) THEN 'it has rules'
+		WHEN NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'refuse_change' AND t.tgtype = 58
+			AND t.tgenabled = 'A' AND t.tgfoid = 'authz.refuse_change()'::regprocedure AND t.tgqual IS NULL)
+			THEN 'trigger "refuse_change" is missing, altered or disabled'
+		WHEN EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname <> 'refuse_change') THEN 'it has another trigger'
+		END
+	FROM pg_class c WHERE c.oid = log_problem.relation;
+END;
+COMMENT ON FUNCTION authz.log_problem(oid) IS 'what is wrong with a table of the audit; NULL: nothing';
+
+CREATE FUNCTION authz.audit_tables() RETURNS SETOF oid
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT c.oid FROM pg_class c WHERE c.relnamespace = 'authz'::regnamespace
+		AND (c.relname IN ('audit_batch', 'audit_page') OR c.relname IN (SELECT l FROM authz.logs() l))
+	UNION
+	SELECT p.oid FROM authz.log_partitions() p;
+END;
+COMMENT ON FUNCTION authz.audit_tables() IS 'logs, their partitions and the tables of seals';
+
+CREATE FUNCTION authz.verify_objects() RETURNS SETOF text
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT format('table %s: %s', t.relation, authz.audit_problem(t))
+	FROM authz.audited_table t WHERE t.active AND authz.audit_problem(t) IS NOT NULL
+	UNION ALL
+	SELECT format('table %s: %s', t::regclass, authz.log_problem(t)) FROM authz.audit_tables() t WHERE authz.log_problem(t) IS NOT NULL
+	UNION ALL
+	SELECT format('event trigger "%s" is missing, altered or disabled', e.name)
+	FROM (VALUES ('authz_audit_after_ddl', 'audit_after_ddl'), ('authz_audit_check_drop', 'audit_check_drop'), ('authz_audit_forget', 'audit_forget')) e(name, function)
+	WHERE NOT EXISTS (SELECT FROM pg_event_trigger t WHERE t.evtname = e.name AND t.evtenabled = 'A' AND t.evtfoid = to_regprocedure(format('authz.%s()', e.function)))
+	UNION ALL
+	SELECT format('function authz.%s() is missing or replaced', f.name)
+	FROM unnest('{audit_statement,audit_row}'::text[]) f(name)
+	WHERE NOT EXISTS (SELECT FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+		WHERE p.oid = to_regprocedure(format('authz.%s()', f.name)) AND l.lanname = 'c' AND p.prosrc = 'authz_' || f.name AND p.probin = 'MODULE_PATHNAME');
+END;
+COMMENT ON FUNCTION authz.verify_objects() IS 'tables, triggers and functions of the audit that are not as they were made';
+
 CREATE FUNCTION authz.audit_verify(digest text DEFAULT NULL)
 	RETURNS TABLE (batch bigint, ok boolean, problem text, first_bad_record bigint)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -197,49 +347,22 @@ DECLARE
 	outside jsonb := authz.audit_read_digest(digest);
 BEGIN
 	RETURN QUERY
-	WITH chain AS MATERIALIZED (
-		SELECT b.batch, b.kind, b.partition, b.after_id, CASE
-			WHEN b.hash <> authz.audit_batch_hash(b) THEN 'seal altered'
-			WHEN b.batch <> coalesce(lag(b.batch) OVER w, 0) + 1 THEN 'seal before it missing'
-			WHEN b.previous <> coalesce(lag(b.hash) OVER w, '') THEN 'seal does not follow the one before it'
-			WHEN b.batch = (outside ->> 'batch')::bigint AND encode(b.hash, 'hex') <> outside ->> 'hash' THEN 'seal is another than the digest says'
-			END AS problem
-		FROM authz.audit_batch b WINDOW w AS (ORDER BY b.batch)),
-	dropped AS (SELECT c.partition, max(c.batch) AS batch FROM chain c WHERE c.kind = 'drop' GROUP BY c.partition),
-	parts AS MATERIALIZED (
-		SELECT r.oid, r.name::text AS name, coalesce((SELECT d.batch FROM dropped d WHERE d.partition = r.name), 0) AS since
-		FROM authz.log_partitions() r),
-	-- Where transactions were counted anew, and how far each count is sealed.
-	eras AS MATERIALIZED (
-		SELECT e.after_id, l.to_transaction AS horizon, coalesce(lead(e.after_id) OVER (ORDER BY e.after_id),
-			-- The last one is over where its end is sealed, or in another cluster.
-			CASE WHEN l.to_transaction = '18446744073709551615' OR l.system_identifier <> (SELECT s.system_identifier FROM pg_control_system() s)
-				THEN e.last_id ELSE 9223372036854775807 END) AS until_id
-		FROM (SELECT s.after_id, max(s.last_id) AS last_id FROM authz.audit_batch s WHERE s.kind = 'seal' GROUP BY s.after_id) e,
-			LATERAL (SELECT * FROM authz.audit_batch b WHERE b.after_id = e.after_id AND b.kind = 'seal' ORDER BY b.batch DESC LIMIT 1) l),
+	WITH parts AS MATERIALIZED (SELECT p.oid, p.name FROM authz.log_partitions() p JOIN pg_class c ON c.oid = p.oid AND c.relkind = 'r'),
 	found AS (
-		SELECT 1 AS stage, c.batch, false AS ok, c.problem, NULL::bigint AS first_bad_record FROM chain c WHERE c.problem IS NOT NULL
+		SELECT 1 AS stage, c.batch, false AS ok, c.problem, NULL::bigint AS first_bad_record FROM authz.verify_chain(outside) c
 		UNION ALL
-		SELECT 2, v.batch, v.ok, v.problem, v.first_bad_record
-		FROM parts p, eras e, authz.audit_verify_partition(p.oid, p.name, p.since, e.after_id, e.until_id, e.horizon) v
+		SELECT 2, v.batch, v.ok, v.problem, v.first_bad_record FROM parts p, authz.verify_partition(p.oid, p.name) v
 		UNION ALL
-		SELECT 2, c.batch, d.batch IS NOT NULL, CASE WHEN d.batch IS NULL THEN 'partition missing' END, NULL
-		FROM chain c LEFT JOIN parts p ON p.name = c.partition AND p.since < c.batch
-			LEFT JOIN dropped d ON d.partition = c.partition AND d.batch >= c.batch
-		WHERE c.kind = 'drop' OR p.name IS NULL
+		-- Batches of partitions that are not there, and what says that they were dropped.
+		SELECT 2, b.batch, d.batch IS NOT NULL, CASE WHEN d.batch IS NULL THEN 'partition missing' END, NULL
+		FROM authz.audit_batch b LEFT JOIN LATERAL (
+				SELECT max(e.batch) AS batch FROM authz.audit_batch e WHERE e.partition = b.partition AND e.kind = 'drop' AND e.batch >= b.batch HAVING count(*) > 0) d ON true
+		WHERE d.batch IS NOT NULL OR b.partition NOT IN (SELECT p.name FROM parts p)
 		UNION ALL
 		SELECT 2, (outside ->> 'batch')::bigint, false, 'seal that the digest names is missing', NULL
-		WHERE outside IS NOT NULL AND NOT EXISTS (SELECT FROM chain c WHERE c.batch = (outside ->> 'batch')::bigint)
+		WHERE outside IS NOT NULL AND NOT EXISTS (SELECT FROM authz.audit_batch b WHERE b.batch = (outside ->> 'batch')::bigint)
 		UNION ALL
-		SELECT 3, NULL, false, format('table %s: %s', t.relation, authz.audit_problem(t)), NULL
-		FROM authz.audited_table t WHERE t.active AND authz.audit_problem(t) IS NOT NULL
-		UNION ALL
-		SELECT 3, NULL, false, format('table %s: trigger "refuse_change" is missing, altered or disabled', c.oid::regclass), NULL
-		FROM pg_class c
-		WHERE (c.oid IN ('authz.audit_batch'::regclass, 'authz.audit_page'::regclass) OR c.oid IN (SELECT p.oid FROM parts p)
-				OR c.relnamespace = 'authz'::regnamespace AND c.relname IN (SELECT l FROM authz.logs() l))
-			AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'refuse_change' AND t.tgtype = 58
-				AND t.tgenabled = 'A' AND t.tgfoid = 'authz.refuse_change()'::regprocedure AND t.tgqual IS NULL))
+		SELECT 3, NULL, false, o, NULL FROM authz.verify_objects() o)
 	SELECT s.batch, s.ok, s.problem, s.first_bad_record FROM (
 		SELECT f.*, row_number() OVER (PARTITION BY f.batch ORDER BY f.ok, f.stage) AS n FROM found f) s
 	WHERE s.n = 1 OR s.batch IS NULL
@@ -302,6 +425,11 @@ BEGIN
 				USING HINT = 'Call authz.audit_verify; or records of transactions that have not ended are in it.';
 			CONTINUE;
 		END IF;
+		-- What was tampered with is evidence.
+		IF EXISTS (SELECT FROM authz.verify_partition(to_regclass('authz.' || part.name), part.name) v WHERE NOT v.ok) THEN
+			RAISE WARNING 'partition % is kept: its records are not as they were sealed', part.name USING HINT = 'Call authz.audit_verify.';
+			CONTINUE;
+		END IF;
 		dropped.kind := 'drop';
 		dropped.partition := part.name;
 		dropped.after_id := summary.after_id;
@@ -325,7 +453,8 @@ COMMENT ON FUNCTION authz.audit_retain(interval, name[]) IS
 
 REVOKE ALL ON FUNCTION authz.audit_hash_records(oid, bigint, bigint, xid8, xid8, bigint),
 	authz.audit_verify_partition(oid, text, bigint, bigint, bigint, xid8), authz.audit_sign(jsonb), authz.audit_read_digest(text),
-	authz.audit_batch_hash(authz.audit_batch), authz.append_batch(authz.audit_batch), authz.seal_records(bigint, bigint, xid8, xid8),
+	authz.warn_of_open_transaction(), authz.verify_chain(jsonb), authz.stray_record(oid), authz.verify_partition(oid, name), authz.log_problem(oid),
+	authz.audit_tables(), authz.verify_objects(), authz.audit_batch_hash(authz.audit_batch), authz.append_batch(authz.audit_batch), authz.seal_records(bigint, bigint, xid8, xid8),
 	authz.audit_seal(), authz.audit_digest(), authz.audit_verify(text), authz.audit_forget_pages(bigint[]),
 	authz.old_partitions(name, interval), authz.audit_retain(interval, name[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION authz.audit_seal(), authz.audit_digest(), authz.audit_verify(text) TO authz_admin, authz_auditor;

@@ -5,7 +5,8 @@
  *
  * A batch is what one partition holds of a range of transactions, all of which
  * had ended when it was sealed; so nobody adds to it any more, and no writer
- * is ever waited for.  Its records, in the order of transaction and number,
+ * is ever waited for.  The names and types of its columns, then its records in
+ * the order of transaction and number,
  * are the leaves of a Merkle tree as in RFC 6962 section 2.1: SHA-256 of a 0
  * and the record, SHA-256 of a 1 and two children.  The root, with all else
  * that a row of authz.audit_batch says and the hash of the batch before, is
@@ -125,6 +126,27 @@ add_leaf(Tree *tree, const uint8 *hash)
 		tree->depth--;
 		combine(tree->hashes[tree->depth - 1], tree->hashes[tree->depth]);
 	}
+}
+
+/* The first leaf of each batch: under which names records are shown. */
+static void
+add_columns(Tree *tree, TupleDesc descriptor)
+{
+	StringInfoData buffer;
+	uint8		hash[AUTHZ_DIGEST_LENGTH];
+
+	initStringInfo(&buffer);
+	appendStringInfoChar(&buffer, 0);
+	for (int i = 0; i < descriptor->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+
+		if (!attribute->attisdropped)
+			appendStringInfo(&buffer, "%s %u,", NameStr(attribute->attname), attribute->atttypid);
+	}
+	authz_digest_of(buffer.data, buffer.len, hash);
+	pfree(buffer.data);
+	add_leaf(tree, hash);
 }
 
 /* The root; of no leaves the hash of nothing.  Spoils the tree. */
@@ -251,15 +273,24 @@ open_records(Records *records, Oid partition, Datum after_id, Datum until_id, Da
 {
 	Oid			types[] = {INT8OID, INT8OID, XID8OID, XID8OID};
 	Datum		values[] = {after_id, until_id, from, to};
-	char	   *query = psprintf("SELECT ctid FROM ONLY %s WHERE id OPERATOR(pg_catalog.>) $1 AND id OPERATOR(pg_catalog.<=) $2"
-								 " AND transaction_id OPERATOR(pg_catalog.>=) $3 AND transaction_id OPERATOR(pg_catalog.<) $4"
-								 " ORDER BY transaction_id, id",
-								 quote_qualified_identifier(get_namespace_name(get_rel_namespace(partition)), get_rel_name(partition)));
+	Relation	table = try_table_open(partition, AccessShareLock);
+	char	   *query;
+
+	/* Dropped since the snapshot of whoever looked for it. */
+	if (table == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("a partition was dropped meanwhile"),
+				 errhint("Run the transaction again.")));
+	if (RelationGetNumberOfAttributes(table) < Natts_record)
+		elog(ERROR, "table %s is not a log", RelationGetRelationName(table));
+	query = psprintf("SELECT ctid FROM ONLY %s WHERE id OPERATOR(pg_catalog.>) $1 AND id OPERATOR(pg_catalog.<=) $2"
+					 " AND transaction_id OPERATOR(pg_catalog.>=) $3 AND transaction_id OPERATOR(pg_catalog.<) $4"
+					 " ORDER BY transaction_id, id",
+					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)), RelationGetRelationName(table)));
 
 	memset(records, 0, sizeof(*records));
-	records->partition = table_open(partition, AccessShareLock);
-	if (RelationGetNumberOfAttributes(records->partition) < Natts_record)
-		elog(ERROR, "table %s is not a log", RelationGetRelationName(records->partition));
+	records->partition = table;
 	records->slot = table_slot_create(records->partition, NULL);
 	records->portal = open_cursor(query, 4, types, values, read_only);
 	records->snapshot = records->portal->queryDesc->snapshot;
@@ -331,6 +362,7 @@ authz_audit_hash_records(PG_FUNCTION_ARGS)
 		elog(ERROR, "could not prepare to insert into authz.audit_page");
 	open_records(&records, PG_GETARG_OID(0), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2),
 				 PG_GETARG_DATUM(3), PG_GETARG_DATUM(4), false);
+	add_columns(tree, RelationGetDescr(records.partition));
 	while (records.valid)
 	{
 		PageEntry  *entry = &entries[nentries++];
@@ -352,7 +384,7 @@ authz_audit_hash_records(PG_FUNCTION_ARGS)
 	close_records(&records);
 	SPI_finish();
 
-	values[0] = Int64GetDatum(tree->nleaves);
+	values[0] = Int64GetDatum(tree->nleaves - 1);
 	values[1] = Int64GetDatum(last_id);
 	get_root(tree, root);
 	values[2] = make_bytea(root, sizeof(root));
@@ -376,6 +408,7 @@ static void
 next_entry(Pages *pages)
 {
 	PageEntry	entry;
+	Datum		entries;
 	bool		isnull;
 
 	while (pages->page == NULL || (pages->next + 1) * sizeof(PageEntry) > VARSIZE_ANY_EXHDR(pages->page))
@@ -393,7 +426,9 @@ next_entry(Pages *pages)
 		pages->valid = SPI_processed > 0;
 		if (!pages->valid)
 			return;
-		pages->page = DatumGetByteaPCopy(SPI_getbinval(pages->table->vals[0], pages->table->tupdesc, 1, &isnull));
+		entries = SPI_getbinval(pages->table->vals[0], pages->table->tupdesc, 1, &isnull);
+		if (!isnull)
+			pages->page = DatumGetByteaPCopy(entries);
 	}
 	memcpy(&entry, VARDATA_ANY(pages->page) + pages->next * sizeof(PageEntry), sizeof(PageEntry));
 	pages->next++;
@@ -464,6 +499,7 @@ verify_batch(ReturnSetInfo *result, Records *records, int64 batch, uint64 to, in
 	Pages		pages;
 
 	open_pages(&pages, batch);
+	add_columns(tree, RelationGetDescr(records->partition));
 	for (;;)
 	{
 		bool		is_record = records->valid && records->transaction_id < to;
@@ -496,7 +532,7 @@ verify_batch(ReturnSetInfo *result, Records *records, int64 batch, uint64 to, in
 	}
 	close_pages(&pages);
 
-	if (tree->nleaves == nrecords)
+	if (tree->nleaves - 1 == nrecords)
 	{
 		get_root(tree, found);
 		if (memcmp(found, root, sizeof(found)) == 0)
@@ -507,7 +543,7 @@ verify_batch(ReturnSetInfo *result, Records *records, int64 batch, uint64 to, in
 			return;
 		}
 	}
-	report(result, batch, problem ? problem : "records do not match the seal", record);
+	report(result, batch, problem ? problem : "records or names of columns do not match the seal", record);
 	pfree(tree);
 }
 
@@ -561,11 +597,11 @@ authz_audit_verify_partition(PG_FUNCTION_ARGS)
 		}
 		if (found)
 		{
-			bytea	   *root = DatumGetByteaPP(SPI_getbinval(tuple, table->tupdesc, 5, &isnull));
-			uint8		expected[AUTHZ_DIGEST_LENGTH] = {0};
+			Datum		root = SPI_getbinval(tuple, table->tupdesc, 5, &isnull);
+			uint8		expected[AUTHZ_DIGEST_LENGTH] = {0};	/* fits nothing */
 
-			if (VARSIZE_ANY_EXHDR(root) == sizeof(expected))
-				memcpy(expected, VARDATA_ANY(root), sizeof(expected));
+			if (!isnull && VARSIZE_ANY_EXHDR(DatumGetByteaPP(root)) == sizeof(expected))
+				memcpy(expected, VARDATA_ANY(DatumGetByteaPP(root)), sizeof(expected));
 			verify_batch(result, &records, DatumGetInt64(SPI_getbinval(tuple, table->tupdesc, 1, &isnull)),
 						 U64FromFullTransactionId(DatumGetFullTransactionId(SPI_getbinval(tuple, table->tupdesc, 3, &isnull))),
 						 DatumGetInt64(SPI_getbinval(tuple, table->tupdesc, 4, &isnull)), expected);

@@ -18,7 +18,7 @@ SELECT authz.audit_seal() > 0 AS sealed;
 RESET ROLE;
 SELECT max(batch) AS base FROM authz.audit_batch \gset
 CREATE TABLE base AS SELECT :base::bigint AS b, 0::bigint AS r;
-CREATE VIEW problems AS SELECT greatest(v.batch - base.b, 0) AS batch, v.problem, v.first_bad_record - base.r AS record
+CREATE VIEW problems AS SELECT CASE WHEN v.batch > base.b THEN v.batch - base.b WHEN v.batch IS NOT NULL THEN 0 END AS batch, v.problem, v.first_bad_record - base.r AS record
 	FROM authz.audit_verify() v, base WHERE NOT v.ok ORDER BY v.batch, record;
 SELECT authz.audit('doc', exclude_columns => '{t}'), authz.audit('doc');
 UPDATE base SET r = (SELECT max(id) FROM authz.audit_log);
@@ -88,11 +88,12 @@ BEGIN
 	BEGIN
 		ALTER EVENT TRIGGER authz_audit_after_ddl DISABLE;
 		ALTER EVENT TRIGGER authz_audit_forget DISABLE;
-		EXECUTE (SELECT string_agg(format('ALTER TABLE %s DISABLE TRIGGER USER', c.oid::regclass), ';') FROM pg_class c
-			WHERE c.oid IN ('authz.audit_batch'::regclass, 'authz.audit_page'::regclass) OR c.oid IN (SELECT relid FROM pg_partition_tree('authz.audit_log')));
+		EXECUTE (SELECT string_agg(format('ALTER TABLE %s DISABLE TRIGGER USER', t::regclass), ';') FROM authz.audit_tables() t);
 		EXECUTE command;
-		EXECUTE (SELECT string_agg(format('ALTER TABLE %s ENABLE ALWAYS TRIGGER refuse_change', c.oid::regclass), ';') FROM pg_class c
-			WHERE c.oid IN ('authz.audit_batch'::regclass, 'authz.audit_page'::regclass) OR c.oid IN (SELECT relid FROM pg_partition_tree('authz.audit_log')));
+		EXECUTE (SELECT string_agg(format('ALTER TABLE %s ENABLE ALWAYS TRIGGER refuse_change', t::regclass), ';') FROM authz.audit_tables() t
+			WHERE EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = t AND g.tgname = 'refuse_change' AND g.tgenabled = 'D'));
+		ALTER EVENT TRIGGER authz_audit_after_ddl ENABLE ALWAYS;
+		ALTER EVENT TRIGGER authz_audit_forget ENABLE ALWAYS;
 		RETURN QUERY TABLE problems;
 		RAISE EXCEPTION 'undo' USING ERRCODE = 'ZZ001';
 	EXCEPTION WHEN SQLSTATE 'ZZ001' THEN
@@ -133,6 +134,40 @@ SELECT p.* FROM base, tamper(format('DELETE FROM authz.audit_page WHERE batch = 
 SELECT p.* FROM base, tamper(format('UPDATE authz.audit_page SET entries = set_byte(entries, 31, 255 - get_byte(entries, 31)) WHERE batch = %s AND page = 0', b + 2)) p;
 SELECT replace(p.problem, to_char(now() AT TIME ZONE 'UTC', 'YYYYMM'), 'MONTH') FROM tamper(format('DROP TABLE authz.audit_log_%s', to_char(now() AT TIME ZONE 'UTC', 'YYYYMM'))) p WHERE p.batch = 2;
 SELECT p.* FROM tamper('ALTER TABLE authz.audit_log_default ENABLE TRIGGER refuse_change; ALTER TABLE doc DISABLE TRIGGER authz_audit_update') p;
+-- NULL is no way through.
+SELECT p.* FROM base, tamper(format('ALTER TABLE authz.audit_batch ALTER hash DROP NOT NULL, ALTER previous DROP NOT NULL; UPDATE authz.audit_batch SET hash = NULL, previous = NULL, records = 7 WHERE batch > %s', b + 1)) p;
+SELECT p.* FROM base, tamper(format('ALTER TABLE authz.audit_batch ALTER root DROP NOT NULL; UPDATE authz.audit_batch SET root = NULL WHERE batch = %s', b + 2)) p;
+SELECT p.* FROM base, tamper(format('ALTER TABLE authz.audit_page ALTER entries DROP NOT NULL; UPDATE authz.audit_page SET entries = NULL WHERE batch = %s', b + 3)) p;
+-- Where no seal would ever look: no number, transactions to come, a partition of a partition.
+UPDATE forged SET id = 0, transaction_id = '5', recorded_at = now();
+SELECT p.problem FROM tamper('INSERT INTO authz.audit_log SELECT * FROM forged') p;
+SELECT p.problem FROM tamper($$ALTER TABLE authz.audit_log ALTER id DROP NOT NULL; INSERT INTO authz.audit_log SELECT (jsonb_populate_record(f, '{"id": null}')).* FROM forged f$$) p;
+UPDATE forged SET id = (SELECT r + 5000 FROM base), transaction_id = (pg_current_xact_id()::text::bigint + 1000000)::text::xid8;
+SELECT p.* FROM tamper('INSERT INTO authz.audit_log SELECT * FROM forged') p;
+SELECT p.problem FROM tamper($$
+	CREATE TABLE authz.audit_log_209901 PARTITION OF authz.audit_log FOR VALUES FROM ('2099-01-01') TO ('2099-02-01') PARTITION BY RANGE (recorded_at);
+	CREATE TABLE authz.hidden PARTITION OF authz.audit_log_209901 DEFAULT$$) p;
+-- What auditors see is not what was recorded: columns that swap their names, rows that are hidden or elsewhere.
+SELECT p.* FROM base, tamper('ALTER TABLE authz.audit_log RENAME new_values TO x; ALTER TABLE authz.audit_log RENAME old_values TO new_values; ALTER TABLE authz.audit_log RENAME x TO old_values') p WHERE p.batch > 0;
+SELECT p.* FROM tamper('ALTER TABLE authz.audit_log ENABLE ROW LEVEL SECURITY') p;
+SELECT p.* FROM tamper('CREATE RULE elsewhere AS ON INSERT TO authz.denial_log DO INSTEAD NOTHING') p;
+SELECT p.* FROM tamper('CREATE TRIGGER skips BEFORE INSERT ON authz.denial_log_default FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()') p;
+SELECT p.* FROM tamper('ALTER TABLE authz.access_log_default SET UNLOGGED') p;
+-- Nothing is recorded, or anybody may take it out, from now on.
+SELECT p.* FROM tamper($$CREATE OR REPLACE FUNCTION authz.audit_statement() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'$$) p;
+SELECT p.* FROM tamper('ALTER EVENT TRIGGER authz_audit_check_drop DISABLE') p;
+-- Seals that were made otherwise: with bounds that leave something out, or keep all that comes from being sealed; a
+-- month of now that was dropped as if it were old.
+CREATE FUNCTION forge_seal(change jsonb) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT p.problem FROM tamper(format('SELECT authz.append_batch(jsonb_populate_record(b, %L)) FROM authz.audit_batch b WHERE b.kind = ''seal'' ORDER BY b.batch DESC LIMIT 1', change)) p
+	WHERE p.problem LIKE 'seal%' $$;
+SELECT to_transaction AS last FROM authz.audit_batch WHERE kind = 'seal' ORDER BY batch DESC LIMIT 1 \gset
+SELECT forge_seal('{"after_id": 1000000000, "from_transaction": "0"}');
+SELECT forge_seal('{"from_transaction": "1"}');
+SELECT forge_seal(jsonb_build_object('from_transaction', :'last', 'to_transaction', '9000000000'));
+SELECT replace(p.problem, to_char(now() AT TIME ZONE 'UTC', 'YYYYMM'), 'MONTH') AS problem, count(*) FROM tamper($$
+	SELECT authz.append_batch(jsonb_populate_record(b, '{"kind": "drop"}')) FROM authz.audit_batch b WHERE b.partition = to_char(now() AT TIME ZONE 'UTC', '"audit_log_"YYYYMM') ORDER BY b.batch DESC LIMIT 1;
+	DO 'BEGIN EXECUTE to_char(now() AT TIME ZONE ''UTC'', ''"DROP TABLE authz.audit_log_"YYYYMM''); END'$$) p GROUP BY 1;
 -- Retention: whole months that are sealed, with a record that is signed and part of the chain.
 SELECT authz.audit_retain(NULL);
 SELECT authz.audit_retain('-1 day');
@@ -140,8 +175,16 @@ SELECT authz.audit_retain('0') AS nothing_is_old;
 CREATE TABLE authz.audit_log_202001 (LIKE authz.audit_log);
 SELECT authz.prepare_partition('audit_log', 'authz.audit_log_202001');
 ALTER TABLE authz.audit_log ATTACH PARTITION authz.audit_log_202001 FOR VALUES FROM ('2020-01-01 00:00+00') TO ('2020-02-01 00:00+00');
-UPDATE forged SET recorded_at = '2020-01-31 23:59:59+00', transaction_id = pg_current_xact_id(), id = id + 1000;
+UPDATE forged SET recorded_at = '2020-01-31 23:59:59+00', transaction_id = pg_current_xact_id(), id = (SELECT r + 4001 FROM base);
 INSERT INTO authz.audit_log SELECT * FROM forged;
+-- Evidence is kept.
+SELECT authz.audit_seal() > 0 AS sealed;
+BEGIN;
+ALTER EVENT TRIGGER authz_audit_after_ddl DISABLE;
+ALTER TABLE authz.audit_log_202001 DISABLE TRIGGER USER;
+UPDATE authz.audit_log_202001 SET subject = 'nobody';
+SELECT authz.audit_retain('1 year');
+ROLLBACK;
 -- What its transaction has not committed is not sealed: not dropped either.
 BEGIN;
 UPDATE forged SET id = id + 1, transaction_id = pg_current_xact_id();
@@ -165,18 +208,24 @@ SELECT bool_and(ok) FROM authz.audit_verify(:'digest');
 -- Without that record the months are missing.
 SELECT p.problem FROM tamper('DELETE FROM authz.audit_batch WHERE kind = ''drop'' AND partition = ''audit_log_202001''') p ORDER BY p.batch;
 SELECT authz.audit_digest() AS digest \gset
+-- Dropped since the snapshot of who verifies: an error, no more.
+CREATE TABLE authz.audit_log_202002 (LIKE authz.audit_log);
+SELECT authz.prepare_partition('audit_log', 'authz.audit_log_202002');
+ALTER TABLE authz.audit_log ATTACH PARTITION authz.audit_log_202002 FOR VALUES FROM ('2020-02-01 00:00+00') TO ('2020-03-01 00:00+00');
+SELECT 'authz.audit_log_202002'::regclass::oid AS gone \gset
+SELECT authz.audit_retain('1 year');
+SELECT authz.audit_verify_partition(:gone, 'audit_log_202002', 0, 0, 1, '1');
 
 -- A chain rebuilt from scratch holds together; the digest tells.
 CREATE FUNCTION rebuild(digest text) RETURNS TABLE (batch bigint, problem text) LANGUAGE plpgsql AS $$
 BEGIN
 	ALTER EVENT TRIGGER authz_audit_after_ddl DISABLE;
-	EXECUTE (SELECT string_agg(format('ALTER TABLE %s DISABLE TRIGGER USER', c.oid::regclass), ';') FROM pg_class c
-		WHERE c.oid IN ('authz.audit_batch'::regclass, 'authz.audit_page'::regclass) OR c.oid IN (SELECT relid FROM pg_partition_tree('authz.audit_log')));
+	EXECUTE (SELECT string_agg(format('ALTER TABLE %s DISABLE TRIGGER USER', t::regclass), ';') FROM authz.audit_tables() t);
 	DELETE FROM authz.audit_batch;
 	DELETE FROM authz.audit_page;
 	UPDATE authz.audit_log SET subject = 'forged' WHERE id = (SELECT r + 5 FROM regress_authz.base);
-	EXECUTE (SELECT string_agg(format('ALTER TABLE %s ENABLE ALWAYS TRIGGER refuse_change', c.oid::regclass), ';') FROM pg_class c
-		WHERE c.oid IN ('authz.audit_batch'::regclass, 'authz.audit_page'::regclass) OR c.oid IN (SELECT relid FROM pg_partition_tree('authz.audit_log')));
+	EXECUTE (SELECT string_agg(format('ALTER TABLE %s ENABLE ALWAYS TRIGGER refuse_change', t::regclass), ';') FROM authz.audit_tables() t);
+	ALTER EVENT TRIGGER authz_audit_after_ddl ENABLE ALWAYS;
 	PERFORM authz.audit_seal();
 	RETURN QUERY SELECT 0::bigint, 'without digest: ' || bool_and(v.ok)::text FROM authz.audit_verify() v;
 	RETURN QUERY SELECT v.batch - base.b, v.problem FROM authz.audit_verify(digest) v, base WHERE NOT v.ok;

@@ -26,6 +26,18 @@ COMMENT ON TABLE authz.access_log_default IS 'partition of authz.access_log for 
 SELECT authz.seal_off('authz.access_log'), authz.prepare_partition('access_log', 'authz.access_log_default');
 SELECT pg_catalog.pg_extension_config_dump('authz.access_log_default', '');
 
+-- Who ends the recording, reads and rolls back leaves no row of either: the server's log has it.
+CREATE FUNCTION authz.reads_ended() RETURNS trigger
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_reads_ended';
+COMMENT ON FUNCTION authz.reads_ended() IS 'trigger: notes that reads of a table are no longer recorded, for the case that the transaction rolls back';
+REVOKE ALL ON FUNCTION authz.reads_ended() FROM PUBLIC;
+CREATE TRIGGER reads_changed AFTER UPDATE ON authz.audited_table
+	FOR EACH ROW WHEN (old.active AND old.reads AND NOT (new.active AND new.reads)) EXECUTE FUNCTION authz.reads_ended();
+CREATE TRIGGER reads_removed AFTER DELETE ON authz.audited_table
+	FOR EACH ROW WHEN (old.active AND old.reads) EXECUTE FUNCTION authz.reads_ended();
+ALTER TABLE authz.audited_table ENABLE ALWAYS TRIGGER reads_changed;
+ALTER TABLE authz.audited_table ENABLE ALWAYS TRIGGER reads_removed;
+
 -- A view for people: it counts statements, and reads the logs of the last hour for it.
 CREATE VIEW authz.activity AS
 	SELECT a.subject, a.relation, a.action, sum(a.allowed)::bigint AS allowed, sum(a.denied)::bigint AS denied, max(a.last_at) AS last_at

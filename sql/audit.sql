@@ -253,9 +253,11 @@ CREATE FUNCTION authz.require_loaded() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF NOT EXISTS (SELECT FROM unnest('{shared_preload_libraries,session_preload_libraries}'::text[]) p,
-				   regexp_split_to_table(current_setting(p), ',') l
-				   WHERE regexp_replace(btrim(l, ' "'), '^.*/|\.so$', '', 'g') = 'authz') THEN
+	-- A setting of this role or session alone says nothing of the others'.
+	IF NOT EXISTS (SELECT FROM pg_settings s, regexp_split_to_table(s.setting, ',') l
+				   WHERE s.name IN ('shared_preload_libraries', 'session_preload_libraries')
+						AND s.source NOT IN ('user', 'database user', 'client', 'session')
+						AND regexp_replace(btrim(l, ' "'), '^.*/|\.so$', '', 'g') = 'authz') THEN
 		RAISE EXCEPTION 'reads are recorded only in sessions that load authz when they start'
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				HINT = format('Set shared_preload_libraries, or ALTER DATABASE %I SET session_preload_libraries = ''authz'' and connect again.', current_database());

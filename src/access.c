@@ -17,6 +17,9 @@
  * function that a parallel query calls.  Before PREPARE TRANSACTION all records
  * of the transaction are logged as well: nobody is there when it is rolled back.
  *
+ * Whoever ends the recording of a table, reads it and rolls back would leave
+ * no trace: that it was ended is kept likewise.
+ *
  * Not recorded: queries that no client or function asked for, as those of
  * foreign keys.  The part of a parallel query that a worker runs is the leader's.
  *-------------------------------------------------------------------------
@@ -24,6 +27,7 @@
 #include "compat.h"
 
 #include "access/parallel.h"
+#include "access/sysattr.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
@@ -38,6 +42,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rls.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "access.h"
@@ -45,6 +50,7 @@
 #include "readaudit.h"
 #include "reading.h"
 #include "record.h"
+#include "trigger.h"
 
 #define MAX_KEPT	1000
 
@@ -58,12 +64,18 @@ static ProcessUtility_hook_type prev_process_utility = NULL;
 static dlist_head open_accesses = DLIST_STATIC_INIT(open_accesses);
 static dlist_head kept_accesses = DLIST_STATIC_INIT(kept_accesses);
 static int	nkept = 0;
-static int	run_depth = 0;		/* in parallel workers */
 
 static bool
 names_audited(const PlannedStmt *statement)
 {
 	ListCell   *lc;
+
+	/* Rows that are inserted through a masked view and returned: the plan has no other trace of the table. */
+	foreach(lc, statement->resultRelations)
+	{
+		if (OidIsValid(authz_reading_returned(statement, lfirst_int(lc))))
+			return true;
+	}
 
 	foreach(lc, statement->rtable)
 	{
@@ -317,6 +329,17 @@ cause_to_log(void)
 	return NULL;
 }
 
+/* Until the transaction ends. */
+static void
+keep_access(AuthzAccess *access)
+{
+	access->transaction = GetTopFullTransactionIdIfAny();
+	access->subid = GetCurrentSubTransactionId();
+	dlist_push_tail(&kept_accesses, &access->node);
+	if (++nkept >= MAX_KEPT)
+		log_kept("many");
+}
+
 /* Record a statement that has ended; it is kept, or logged and forgotten. */
 static void
 close_access(AuthzAccess *access, Bitmapset *const *executed)
@@ -334,12 +357,32 @@ close_access(AuthzAccess *access, Bitmapset *const *executed)
 		return;
 	}
 	authz_accessrecord_insert(access);
-	access->transaction = GetTopFullTransactionIdIfAny();
-	access->subid = GetCurrentSubTransactionId();
 	dlist_delete(&access->node);
-	dlist_push_tail(&kept_accesses, &access->node);
-	if (++nkept >= MAX_KEPT)
-		log_kept("many");
+	keep_access(access);
+}
+
+PG_FUNCTION_INFO_V1(authz_reads_ended);
+
+/* Row trigger on authz.audited_table, after UPDATE or DELETE: reads of a table go unrecorded from now on. */
+Datum
+authz_reads_ended(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = authz_trigger_data(fcinfo, "reads_ended");
+	bool		isnull;
+	Oid			relid = DatumGetObjectId(heap_getattr(trigger->tg_trigtuple, 1, RelationGetDescr(trigger->tg_relation), &isnull));
+	AuthzAccess *access;
+	MemoryContext old;
+
+	/* A table that has been dropped is not read. */
+	if (isnull || !SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		return PointerGetDatum(NULL);
+	access = begin_access("unaudit");
+	old = MemoryContextSwitchTo(access->context);
+	find_table(access, relid)->was_read = true;
+	MemoryContextSwitchTo(old);
+	access->recorded_at = GetCurrentTimestamp();
+	keep_access(access);
+	return PointerGetDatum(NULL);
 }
 
 /*
@@ -354,7 +397,8 @@ is_recorded(const QueryDesc *query, int eflags)
 	/* For a foreign key, or what a masked view's trigger writes for a statement that is recorded.  SQL functions have the flag too. */
 	if ((eflags & EXEC_FLAG_SKIP_TRIGGERS) && query->dest->mydest != DestSQLFunction)
 		return false;
-	if (IsParallelWorker() && run_depth == 0)
+	/* A part of the leader's; but not what functions in it ask for, or those of an index that workers build. */
+	if (IsParallelWorker() && query->dest->mydest == DestTupleQueue)
 		return false;
 	return names_audited(query->plannedstmt);
 }
@@ -399,7 +443,6 @@ note_run(const QueryDesc *query)
 {
 	AuthzAccess *access = find_access(query);
 
-	run_depth--;
 	if (access == NULL)
 		return;
 	access->row_count += query->estate->es_processed;
@@ -409,7 +452,6 @@ note_run(const QueryDesc *query)
 static void
 measure_executor_run(QueryDesc *query, ScanDirection direction, uint64 count, bool execute_once)
 {
-	run_depth++;
 	PG_TRY();
 	{
 		call_executor_run(query, direction, count, execute_once);
@@ -428,12 +470,13 @@ access_executor_run(QueryDesc *query, ScanDirection direction, uint64 count, boo
 {
 	AuthzAccess *access = find_access(query);
 
-	if (access != NULL)
-		INSTR_TIME_SET_CURRENT(access->resumed);
-	if (access != NULL || IsParallelWorker())
-		measure_executor_run(query, direction, count, execute_once);
-	else
+	if (access == NULL)
+	{
 		call_executor_run(query, direction, count, execute_once);
+		return;
+	}
+	INSTR_TIME_SET_CURRENT(access->resumed);
+	measure_executor_run(query, direction, count, execute_once);
 }
 
 /* AFTER triggers, and parts of WITH that nobody reads. */
@@ -474,7 +517,25 @@ access_executor_end(QueryDesc *query)
 		close_access(access, is_known ? &executed : NULL);
 }
 
-/* COPY of a table that row security does not filter reads it without an executor: note that, if it is audited. */
+static bool
+may_copy(Oid relid, const Bitmapset *columns)
+{
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	int			column = -1;
+
+	rte->rtekind = RTE_RELATION;
+	rte->relid = relid;
+	rte->relkind = RELKIND_RELATION;
+	rte->requiredPerms = ACL_SELECT;
+	while ((column = bms_next_member(columns, column)) >= 0)
+		rte->selectedCols = bms_add_member(rte->selectedCols, column - FirstLowInvalidHeapAttributeNumber);
+	return ExecCheckRTPerms(list_make1(rte), false);
+}
+
+/*
+ * COPY of a table that row security does not filter reads it without an executor: note that, if it is audited.
+ * One that fails for want of a right has read nothing.
+ */
 static AuthzAccess *
 open_copy(const CopyStmt *copy)
 {
@@ -484,7 +545,8 @@ open_copy(const CopyStmt *copy)
 	MemoryContext old;
 	ListCell   *lc;
 
-	if (!OidIsValid(relid) || !authz_readaudit_recorded(relid, NULL) || check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
+	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION || !authz_readaudit_recorded(relid, NULL) ||
+		check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
 		return NULL;
 	access = begin_access("copy");
 	old = MemoryContextSwitchTo(access->context);
@@ -504,6 +566,11 @@ open_copy(const CopyStmt *copy)
 	}
 	name_columns(table, table->columns.clear);
 	MemoryContextSwitchTo(old);
+	if (!may_copy(relid, table->columns.clear))
+	{
+		MemoryContextDelete(access->context);
+		return NULL;
+	}
 	dlist_push_tail(&open_accesses, &access->node);
 	return access;
 }
@@ -564,7 +631,6 @@ end_transaction(XactEvent event, void *arg)
 			dlist_init(&open_accesses);
 			dlist_init(&kept_accesses);
 			nkept = 0;
-			run_depth = 0;
 			break;
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PARALLEL_PRE_COMMIT:
@@ -603,9 +669,9 @@ end_subtransaction(SubXactEvent event, SubTransactionId subid, SubTransactionId 
 				nkept--;
 				continue;
 			}
+			/* The executor may outlive this for a moment; then it is one that is not recorded. */
 			log_open(access);
-			/* The executor may outlive this for a moment, and tells that it goes. */
-			dlist_delete(&access->node);
+			forget_access(access);
 		}
 	}
 }

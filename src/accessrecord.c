@@ -83,6 +83,7 @@ write_line(StringInfo line, const AuthzAccess *access, const AuthzAccessTable *t
 	append_member(line, "application_name", who->application_name);
 	append_member(line, "action", access->action);
 	append_member(line, "relation", table->name);
+	appendStringInfo(line, ", \"trail\": " INT64_FORMAT, table->trail);
 	append_columns(line, "clear_columns", table, table->columns.clear);
 	append_columns(line, "masked_columns", table, table->columns.masked);
 	append_columns(line, "by_row_columns", table, table->columns.by_row);

@@ -5,7 +5,7 @@
  * A record is one JSON object, made where the attempt is refused.  Its members
  * are the columns of authz.denial_log, so the same text serves both ways that
  * it may go: into the table, by a worker whose transaction is not the one that
- * is about to be rolled back (worker.c), or to the server's log, one line,
+ * is about to be rolled back (denialwriter.c), or to the server's log, one line,
  * where there is no such worker: without shared_preload_libraries, on a
  * standby, in a database without the table.
  *
@@ -45,9 +45,10 @@
 
 #include "catalog.h"
 #include "denial.h"
+#include "denialqueue.h"
 #include "identity.h"
 #include "record.h"
-#include "worker.h"
+#include "sealer.h"
 
 #define MAX_VALUE	1024		/* bytes; less if the record would not fit */
 #define MIN_VALUE	8			/* with all values of this size it fits, however they are escaped */
@@ -199,9 +200,9 @@ hand_over(const Attempt *attempt)
 
 	initStringInfo(&line);
 	write_line(&line, attempt, limit);
-	while (line.len > AUTHZ_WORKER_MAX_LINE && limit > MIN_VALUE)
+	while (line.len > AUTHZ_DENIALQUEUE_MAX_LINE && limit > MIN_VALUE)
 		write_line(&line, attempt, limit /= 2);
-	if (!authz_worker_queue(line.data, line.len, attempt->has_table))
+	if (!authz_denialqueue_put(line.data, line.len, attempt->has_table))
 		authz_denial_log(line.data);
 }
 
@@ -313,6 +314,7 @@ authz_denial_insert(const char *const *lines, int n)
 	if (result != SPI_OK_INSERT || SPI_processed != n)
 		elog(ERROR, "inserting %d denials gave %d, %d rows", n, result, (int) SPI_processed);
 	SPI_finish();
+	authz_sealer_mark();
 	SetUserIdAndSecContext(user, context);
 	table_close(table, NoLock);
 	return true;

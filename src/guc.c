@@ -13,6 +13,7 @@
 
 #include "guc.h"
 
+int			authz_audit_seal_interval = 60;
 int			authz_denial_queue_full = AUTHZ_DENIAL_QUEUE_FULL_WAIT;
 int			authz_denial_queue_size = 1024;
 int			authz_identity_cache_size = 256;
@@ -27,6 +28,18 @@ static const struct config_enum_entry denial_queue_full_options[] = {
 void
 authz_guc_init(void)
 {
+	/* Nothing seals otherwise. */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("authz.audit_seal_interval",
+								"Time between automatic seals of the audit log.",
+								"At each interval a background worker calls authz.audit_seal() in every database "
+								"where something was recorded. "
+								"With 0 nothing is sealed unless somebody calls it.",
+								&authz_audit_seal_interval,
+								60, 0, 86400,
+								PGC_SIGHUP, GUC_UNIT_S,
+								NULL, NULL, NULL);
+
 	DefineCustomEnumVariable("authz.denial_queue_full",
 							 "What becomes of a denied attempt when the queue to authz.denial_log is full.",
 							 "\"wait\" lets the attempt wait for room, for a second at most; after that, "
@@ -42,7 +55,7 @@ authz_guc_init(void)
 		DefineCustomIntVariable("authz.denial_queue_size",
 								"Number of denied attempts that can be on their way to authz.denial_log.",
 								"Each takes some 2 kB of shared memory. "
-								"With 0 there is neither queue nor worker, and all go to the server's log.",
+								"With 0 there is neither queue nor writer, and all go to the server's log.",
 								&authz_denial_queue_size,
 								1024, 0, 1000000,
 								PGC_POSTMASTER, 0,

@@ -6,8 +6,10 @@
  * named is in the range table: of the table where the query names that, of the
  * view where it is a masked one.  For another view that is all columns of its
  * definition; what the plan does with them tells which are needed.  What only
- * the plan uses is read for policies.  A plan without the table, for policies
- * permit nothing or the planner could do without it, does not read it.
+ * the plan uses is read for policies; but the OLD of a rule stands for the
+ * target of another statement, which does not name what the rule takes from it.
+ * A plan without the table, for policies permit nothing or the planner could do
+ * without it, does not read it.
  *
  * What is needed is followed down the plan, since the planner lets scans below
  * joins and aggregates return all columns.  Nodes not known here need all that
@@ -20,6 +22,7 @@
 #include "access/relation.h"
 #include "access/sysattr.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -27,6 +30,7 @@
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -102,6 +106,22 @@ collect_positions(const AttrNumber *positions, int n, Demand *demand)
 		demand->outer = bms_add_member(demand->outer, positions[i]);
 }
 
+/* What a partial index ensures is no condition of the plan any more. */
+static void
+collect_predicate(Index rti, Oid indexid, Demand *demand)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(indexid));
+	Datum		predicate;
+	bool		isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", indexid);
+	predicate = SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indpred, &isnull);
+	if (!isnull)
+		pull_varattnos(stringToNode(TextDatumGetCString(predicate)), 1, &demand->walk->used[rti]);
+	ReleaseSysCache(tuple);
+}
+
 /* Expressions that are this kind of node's own, besides target list and qual. */
 static void
 collect_own(Plan *plan, Demand *demand)
@@ -125,10 +145,12 @@ collect_own(Plan *plan, Demand *demand)
 		case T_IndexScan:
 			collect_all(((IndexScan *) plan)->indexqualorig, demand);
 			collect_all(((IndexScan *) plan)->indexorderbyorig, demand);
+			collect_predicate(((Scan *) plan)->scanrelid, ((IndexScan *) plan)->indexid, demand);
 			break;
 		case T_IndexOnlyScan:
 			collect_all(((IndexOnlyScan *) plan)->indexqual, demand);
 			collect_all(((IndexOnlyScan *) plan)->indexorderby, demand);
+			collect_predicate(((Scan *) plan)->scanrelid, ((IndexOnlyScan *) plan)->indexid, demand);
 			break;
 		case T_BitmapHeapScan:
 			collect_all(((BitmapHeapScan *) plan)->bitmapqualorig, demand);
@@ -267,7 +289,8 @@ visit(Walk *walk, Plan *plan, const Bitmapset *needed, bool all)
 	{
 		TargetEntry *target = lfirst_node(TargetEntry, lc);
 
-		if (all || bms_is_member(target->resno, needed))
+		/* What is sorted by, though an index saves the sort. */
+		if (all || target->resjunk || bms_is_member(target->resno, needed))
 			(void) collect((Node *) target->expr, &demand);
 	}
 	collect_all(plan->qual, &demand);
@@ -409,9 +432,70 @@ add_masked(AuthzColumns *columns, Oid relid, AttrNumber column, bool is_used)
 	}
 }
 
-/* Columns of the table that an entry is of; false if the query does not read it. */
+Oid
+authz_reading_returned(const PlannedStmt *statement, Index rti)
+{
+	const RangeTblEntry *rte = rt_fetch(rti, statement->rtable);
+	AuthzMaskedView view;
+	Relation	relation;
+	bool		is_masked;
+
+	/* UPDATE and DELETE scan the table. */
+	if (rte->relkind != RELKIND_VIEW || (rte->requiredPerms & ACL_INSERT) == 0 || (rte->requiredPerms & ACL_SELECT) == 0)
+		return InvalidOid;
+	relation = relation_open(rte->relid, AccessShareLock);
+	is_masked = authz_masked_view_read(relation, &view);
+	relation_close(relation, NoLock);
+	return is_masked && authz_readaudit_recorded(view.relid, NULL) ? view.relid : InvalidOid;
+}
+
+/* A masked view that is inserted into; NULL if it returns nothing, or is not of an audited table. */
+static AuthzReading *
+make_returned(const Walk *walk, Index rti)
+{
+	const RangeTblEntry *rte = rt_fetch(rti, walk->statement->rtable);
+	AuthzReading *reading = palloc0_object(AuthzReading);
+	AuthzMaskedView view;
+	Relation	relation;
+
+	reading->rti = rti;
+	reading->relid = authz_reading_returned(walk->statement, rti);
+	if (!OidIsValid(reading->relid))
+		return NULL;
+	relation = relation_open(rte->relid, NoLock);
+	(void) authz_masked_view_read(relation, &view);
+	relation_close(relation, NoLock);
+	for (int position = 1; position <= view.ncolumns; position++)
+	{
+		if (names_column(rte->selectedCols, position))
+			add_masked(&reading->columns, reading->relid, view.columns[position - 1], true);
+	}
+	return reading;
+}
+
+/* Is an entry, or the part of it that is scanned, a rule's OLD: the target of a statement that the rule added this one to? */
 static bool
-find_columns(const Walk *walk, Index rti, const Bitmapset *used, AuthzColumns *columns)
+is_old(const Walk *walk, Index rti, Index scanned)
+{
+	ListCell   *lc;
+
+	if ((rt_fetch(rti, walk->statement->rtable)->requiredPerms & (ACL_UPDATE | ACL_DELETE)) == 0 ||
+		list_member_int(walk->statement->resultRelations, scanned))
+		return false;
+	foreach(lc, walk->statement->rowMarks)
+	{
+		const PlanRowMark *mark = lfirst_node(PlanRowMark, lc);
+
+		/* FOR UPDATE */
+		if (mark->rti == rti && mark->strength != LCS_NONE)
+			return false;
+	}
+	return true;
+}
+
+/* Columns of the table that an entry is of, which is scanned itself or by its part; false if the query does not read it. */
+static bool
+find_columns(const Walk *walk, Index rti, Index scanned, const Bitmapset *used, AuthzColumns *columns)
 {
 	const RangeTblEntry *rte = rt_fetch(rti, walk->statement->rtable);
 	AuthzMaskedView view;
@@ -428,6 +512,11 @@ find_columns(const Walk *walk, Index rti, const Bitmapset *used, AuthzColumns *c
 				add_masked(columns, rte->relid, column, names_column(used, column));
 		}
 		return (named->requiredPerms & ACL_SELECT) != 0;
+	}
+	if (is_old(walk, rti, scanned))
+	{
+		columns->clear = bms_copy(used);
+		return true;
 	}
 	if ((rte->requiredPerms & ACL_SELECT) == 0)
 		return false;
@@ -474,7 +563,7 @@ make_reading(const Walk *walk, Index rti)
 		top = info->parent_relid;
 	}
 	reading->rti = rti;
-	if (!is_audited || !find_columns(walk, top, used, &reading->columns))
+	if (!is_audited || !find_columns(walk, top, rti, used, &reading->columns))
 		return NULL;
 	foreach(lc, path)
 	{
@@ -546,7 +635,7 @@ authz_reading_find(const PlannedStmt *statement)
 
 		if (rt_fetch(rti, statement->rtable)->rtekind != RTE_RELATION)
 			continue;
-		reading = make_reading(&walk, rti);
+		reading = rt_fetch(rti, statement->rtable)->relkind == RELKIND_VIEW ? make_returned(&walk, rti) : make_reading(&walk, rti);
 		if (reading == NULL)
 			continue;
 		reading->columns.clear = finish_columns(reading->relid, reading->columns.clear);

@@ -33,6 +33,9 @@ extern List *authz_reading_find(const PlannedStmt *statement);
 /* Which range table entries have been scanned or written, in the current memory context; false: that is not known. */
 extern bool authz_reading_executed(PlanState *state, Bitmapset **executed);
 
+/* The audited table of which an INSERT into this entry, a masked view, returns columns; InvalidOid: none. */
+extern Oid	authz_reading_returned(const PlannedStmt *statement, Index rti);
+
 /* The highest attribute number of a relation, dropped ones included. */
 extern int	authz_reading_column_count(Oid relid);
 

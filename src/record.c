@@ -55,6 +55,7 @@
 #include "catalog.h"
 #include "identity.h"
 #include "record.h"
+#include "sealer.h"
 
 #define MAX_BUFFERED_RECORDS	1000
 #define MAX_BUFFERED_BYTES		(1024 * 1024)
@@ -399,6 +400,7 @@ authz_record_begin_in(AuthzLog log, const char *relation, int64 trail, const cha
 	set_text(recorder, Anum_record_relation, relation);
 	set_int64(recorder, Anum_record_trail, trail);
 	set_circumstances(recorder, circumstances);
+	authz_sealer_mark();		/* the transaction has its number by now */
 
 	recorder->partition = open_partition(log, DatumGetTimestampTz(recorder->values[Anum_record_recorded_at - 1]));
 	prepare_indexes(recorder);

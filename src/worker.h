@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * worker.h
- *	  From any backend to authz.denial_log outside of its transaction.
+ *	  The background workers: a launcher, and what it starts.
  *-------------------------------------------------------------------------
  */
 #ifndef AUTHZ_WORKER_H
@@ -8,17 +8,24 @@
 
 #include "compat.h"
 
-/* Longest record that the queue takes, in bytes. */
-#define AUTHZ_WORKER_MAX_LINE	2000
+#include "postmaster/bgworker.h"
 
 /*
- * Queue a record for this database's log.  True: it will be written there, or
- * to the server's log if that fails.  False: the caller must write it to the
- * server's log, because nothing takes it now, or it has no table to go to.
- * Never raises.  May wait for room, for a second at most, with interrupts held
- * by the caller.
+ * For the launcher: start a worker for a database, which gets `extra`
+ * (BGW_EXTRALEN bytes at most) and wakes the launcher when it has started or
+ * ended.  NULL if there is no place for it now; to be freed by the caller.
  */
-extern bool authz_worker_queue(const char *line, int length, bool has_table);
+extern BackgroundWorkerHandle *authz_worker_start(const char *type, const char *function, Oid database,
+												  const void *extra, Size size);
+
+/*
+ * For such a worker: connect to its database, as the bootstrap superuser and
+ * with settings that neither it nor its owner has chosen.
+ */
+extern void authz_worker_connect(Oid database, const char *lock_timeout, const char *synchronous_commit);
+
+/* Entry point of the launcher. */
+extern PGDLLEXPORT void authz_worker_launcher_main(Datum arg);
 
 /* After authz_guc_init; does nothing unless the library is being preloaded. */
 extern void authz_worker_init(void);

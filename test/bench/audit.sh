@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # audit.sh
-#	  What recording changes costs: started by stage.sh as run.sh is.
+#	  What recording changes and reads costs: started by stage.sh as run.sh is.
 #
 # The same statements on a table that is audited and on one that is not, in one
 # cluster; and in another one, which preloads pgAudit, with and without it.
@@ -51,6 +51,8 @@ setup_side()
 		CREATE TABLE gone (LIKE item INCLUDING ALL);
 		INSERT INTO gone SELECT i, i % 100, 'name ' || i, i * 1.5 FROM generate_series(1, 1000000) i;
 		CREATE TABLE bulk (LIKE item INCLUDING ALL);
+		CREATE TABLE person (LIKE item INCLUDING ALL);
+		INSERT INTO person TABLE item;
 		CREATE SEQUENCE next START 1000000;
 		CREATE SEQUENCE first;
 	EOF
@@ -63,6 +65,7 @@ tps()
 
 	case $side in
 		pgaudit) cluster=pgaudit options=(-c pgaudit.log=write) ;;
+		pgread) cluster=pgaudit side=pgaudit options=(-c pgaudit.log=read) ;;
 		bare) cluster=pgaudit side=pgaudit options=(-c pgaudit.log=none) ;;
 	esac
 	[ "$script" != tpcb ] || clients=2
@@ -107,6 +110,7 @@ bulk_rounds()
 start authz "session_preload_libraries = 'authz'"
 for side in plain audited; do setup_side $side || exit 1; done
 sql -d audited -c "SELECT authz.audit(r) FROM unnest('{item,gone,bulk,pgbench_accounts,pgbench_branches,pgbench_tellers,pgbench_history}'::regclass[]) r" >/dev/null
+sql -d audited -c "SELECT authz.audit('person', '{}', reads => true)" >/dev/null
 start pgaudit "shared_preload_libraries = 'pgaudit'" "session_preload_libraries = 'authz'"
 setup_side pgaudit && sql -d pgaudit -c 'CREATE EXTENSION pgaudit' || exit 1
 for side in plain audited; do on authz sql -d $side -c 'VACUUM ANALYZE' -c CHECKPOINT; done
@@ -115,6 +119,9 @@ on pgaudit sql -d pgaudit -c 'VACUUM ANALYZE' -c CHECKPOINT
 printf '%s\n' '\set id random(1, 100000)' '\set v random(1, 1000000)' 'UPDATE item SET amount = :v WHERE id = :id;' >"$WORK/update"
 echo "INSERT INTO item (id, tenant_id, name, amount) VALUES (nextval('next'), 5, 'name', 3.5);" >"$WORK/insert"
 echo "DELETE FROM gone WHERE id = (SELECT nextval('first'));" >"$WORK/delete"
+printf '%s\n' '\set id random(1, 100000)' 'SELECT name FROM person WHERE id = :id;' >"$WORK/point"
+printf '%s\n' '\set id random(1, 99000)' 'SELECT id, name, amount FROM person WHERE id BETWEEN :id AND :id + 999;' >"$WORK/thousand"
+echo 'SELECT count(*), sum(amount) FROM person;' >"$WORK/aggregate"
 say "$(printf '%-10s %5s s' set-up $((SECONDS - began)))"
 
 line '' audited plain ratio range best target ''
@@ -145,4 +152,15 @@ on authz sql -d audited <<-EOF | awk '/^Time:/ { t[++n] = $2; next } { v[++m] = 
 	SELECT authz.audit_seal() \g /dev/null
 	SELECT bool_and(ok) FROM authz.audit_verify();
 EOF
+
+for kind in point thousand aggregate; do rounds "$FEWER" tps "$LENGTH" {audited,plain,pgread,bare}_$kind; done
+say 'reads: statements per second (ratio: of times)'
+row '  SELECT of 1 row, by its key' {audited,plain}_point '<='
+row '  SELECT of 1,000 rows' {audited,plain}_thousand '<='
+row '  aggregate over 100,000 rows' {audited,plain}_aggregate '<='
+row '  SELECT of 1 row, pgAudit' {pgread,bare}_point '<='
+row '  SELECT of 1,000 rows, pgAudit' {pgread,bare}_thousand '<='
+row '  aggregate over 100,000 rows, pgAudit' {pgread,bare}_aggregate '<='
+say "bytes of access_log per read, with its index: $(on authz sql -d audited -c "SELECT sum(pg_total_relation_size(i.inhrelid))::bigint / (SELECT count(*) FROM authz.access_log)
+	FROM pg_inherits i WHERE i.inhparent = 'authz.access_log'::regclass")"
 say "$((SECONDS - began)) s; load at end $(cut -d ' ' -f 1 /proc/loadavg)"

@@ -356,14 +356,20 @@ show_audit()
 	package=$(truth "SELECT package FROM package WHERE address = '$TEAM' GROUP BY 1 HAVING count(*) = 1
 		ORDER BY package = 'postgresql' DESC, 1 LIMIT 1")
 	key=$(truth "SELECT jsonb_build_object('package', package, 'architecture', architecture) FROM package WHERE package = '$package'")
-	title '7. Audit: each change leaves a record, and seals tell whether the log is what was written.'
-	run admin "SELECT authz.audit('package');"
+	title '7. Audit: changes and reads leave records, and seals tell whether the log of changes is what was written.'
+	run admin "SELECT authz.audit('package', reads => true);"
 	claim 'the table is audited' gave ''
 	run carol "UPDATE listing SET section = 'database' WHERE package = '$package';"
 	claim 'carol may update the section' gave ''
 	run audit "SELECT subject, roles, database_role, action, old_values, new_values
        FROM authz.audit_trail('package', '$key');  -- who did it, and not only which login"
 	claim 'the trail shows who did what' gave 'carol | {archivist} | app | update | {"section": "misc"} | {"section": "database"}'
+	run carol "SELECT section, address FROM listing WHERE package = '$package';  -- she only looks"
+	claim 'carol sees a pseudonym' gave_like '^database \| [0-9a-f]{16}$'
+	run audit "SELECT subject, action, clear_columns, masked_columns, row_count FROM authz.access_log ORDER BY id DESC LIMIT 1;"
+	claim 'what she saw is on record, and that an address was masked' gave 'carol | select | {package,section} | {address} | 1'
+	run audit "SELECT subject, action, allowed, denied FROM authz.activity WHERE subject = 'carol' AND relation = 'public.package';  -- within the hour"
+	claim 'who was active' gave $'carol | select | 1 | 0\ncarol | update | 1 | 0'
 	run audit 'SELECT count(*) FROM package;  -- needs no right on the table'
 	claim 'the auditor may not read the table' gave 'ERROR:  permission denied for table package'
 	record=$(truth "SELECT max(id) FROM authz.audit_log WHERE action = 'update'")

@@ -25,6 +25,7 @@ $node->safe_psql('postgres', <<~'SQL' . issuer_sql());
 	INSERT INTO item SELECT g, g % 2, 'hidden value ' || g FROM generate_series(1, 1000) g;
 	CREATE TABLE big AS SELECT g AS id, 'x' AS text FROM generate_series(1, 50000) g;
 	GRANT ALL ON item, big TO app;
+	GRANT pg_read_all_stats TO app;	-- memory contexts
 	SELECT authz.create_role('tenant');
 	SELECT authz.protect('item');
 	SELECT authz.create_policy('tenant', 'item', '{select}', 'tenant = authz.attr_bigint(''tenant'')', '{tenant}');
@@ -72,7 +73,7 @@ is(summary($node), '', 'nothing is logged while the transaction is open');
 $session->query('ROLLBACK');
 my ($record, @others) = logged($node);
 is(scalar(@others), 0, 'rolled back: one line');
-ok(delete $record->{milliseconds} > 0 && delete $record->{query_id} && delete $record->{policy_version}, 'rolled back: time, query id, policy version');
+ok(delete $record->{milliseconds} > 0 && delete $record->{query_id} && delete $record->{policy_version} && delete $record->{trail}, 'rolled back: time, query id, policy version, trail');
 like(delete $record->{$_}, qr/^\d{4}-\d\d-\d\dT[\d:.]+\+00:00$/, "rolled back: $_") for qw(recorded_at statement_at);
 is_deeply($record, { cause => 'aborted', database => 'postgres', transaction_id => $xid, pid => $session->{pid} + 0, database_role => 'app', subject => 'alice', issuer => ISSUER,
 		token_id => 'a-1', roles => ['tenant'], application_name => 'shop', action => 'select', relation => 'public.item', clear_columns => [ 'id', 'secret' ],
@@ -100,18 +101,48 @@ $session->query('BEGIN; SELECT id FROM item WHERE id = 1');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($session->{pid}, 10000)");
 is(summary($node), 'aborted select public.item id 1', 'a session that is terminated');
 
-# More than are kept: nothing is lost, nor does memory grow.
+# More than are kept: nothing is lost, nor does memory grow, also if each fails by itself.
 my $n = rows($node);
 $session = app($node);
+$session->query('BEGIN');
+is($session->query(q{DO $$ BEGIN FOR i IN 1 .. 2500 LOOP BEGIN PERFORM 1 / (id - 3) FROM item; EXCEPTION WHEN division_by_zero THEN END; END LOOP; END $$}), '', 'many that fail');
+is(scalar(logged($node)), 2500, 'many that fail: each is logged');
+is($session->query(q{SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'authz access'}), '0', 'many that fail: memory');
+$session->query('COMMIT');
 $session->query('BEGIN');
 is($session->query(q{DO $$ BEGIN FOR i IN 1 .. 2500 LOOP PERFORM id FROM item WHERE id = i; END LOOP; END $$}), '', 'many in one transaction');
 my @many = logged($node);
 is(scalar(@many), 2000, 'many: logged as they come');
 is(join(' ', sort { $a cmp $b } keys %{ { map { $_->{cause} => 1 } @many } }), 'many', 'many: and why');
-cmp_ok($session->query('SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE name = \'authz access\''), '<', 5_000_000, 'many: memory');
+is($session->query(q{SELECT count(*), sum(total_bytes) < 5000000 FROM pg_backend_memory_contexts WHERE name = 'authz access'}), '500|t', 'many: memory');
 $session->query('ROLLBACK');
 is(scalar(logged($node)), 500, 'many: the rest when it aborts');
 is(rows($node), $n, 'many: no row');
+
+# Who ends the recording, reads and rolls back would leave no trace in a table.
+$n = rows($node);
+for my $end (q{authz.unaudit('item')}, q{authz.audit('item')})
+{
+	$node->safe_psql('postgres', "BEGIN; SELECT $end; SELECT secret FROM item WHERE id = 1; ROLLBACK");
+	is(summary($node), 'aborted unaudit public.item  0', "$end: rolled back");
+}
+$node->safe_psql('postgres', q{BEGIN; SELECT authz.unaudit('item'); SELECT authz.audit('item', reads => true); COMMIT});
+is(summary($node), '', 'committed: that is in the audit log');
+is($node->safe_psql('postgres', q{SELECT string_agg(action, ' ' ORDER BY id) FROM (SELECT id, action FROM authz.audit_log ORDER BY id DESC LIMIT 2) l}), 'unaudit audit', 'committed: there it is');
+is(rows($node), $n, 'neither is a read');
+# A name that never was: the trail tells.
+$node->safe_psql('postgres', 'BEGIN; ALTER TABLE item RENAME secret TO harmless; ALTER TABLE item RENAME TO nothing; SELECT harmless FROM nothing LIMIT 1; ROLLBACK');
+my ($renamed) = logged($node);
+is($node->safe_psql('postgres', "SELECT relation FROM authz.audited_table WHERE trail = $renamed->{trail}") . " $renamed->{relation}", 'item public.nothing', 'renamed, read, rolled back');
+
+# Rows are sent before the statement is cancelled, or its record cannot be written.
+$session = app($node, options => '-c statement_timeout=500');
+is($session->query('SELECT id, pg_sleep(0.2) FROM item'), 'ERROR 57014 canceling statement due to statement timeout', 'cancelled');
+is(summary($node), 'aborted select public.item id 2', 'cancelled: with the rows till then');
+$node->safe_psql('postgres', 'ALTER SEQUENCE authz.record_id_seq RENAME TO broken');
+like($session->query('SELECT id FROM item WHERE id = 1'), qr/^ERROR/, 'a record that cannot be written fails the statement');
+is(summary($node), 'aborted select public.item id 1', 'a record that cannot be written: logged');
+$node->safe_psql('postgres', 'ALTER SEQUENCE authz.broken RENAME TO record_id_seq');
 
 # Read-only transactions, the default too.
 is($session->query('BEGIN READ ONLY; SELECT id FROM item WHERE id = 1'), '1', 'read-only');
@@ -143,6 +174,15 @@ is($node->safe_psql('postgres', "$parallel SELECT sum(look(id)) FROM big WHERE i
 my @lines = split /\n/, summary($node);
 is(scalar(grep { $_ eq 'parallel select public.item id 1' } @lines), 5, 'a function in workers: each of its queries is logged');
 
+# Workers that build an index read nothing for a query, but its functions may; every call is on record.
+$node->safe_psql('postgres', q{CREATE FUNCTION look_up(int) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$ BEGIN RETURN (SELECT secret FROM item WHERE id = $1); END $$;
+	CREATE TABLE indexed AS SELECT g AS id FROM generate_series(1, 2000) g; ALTER TABLE indexed SET (parallel_workers = 2)});
+$node->safe_psql('postgres', 'SET min_parallel_table_scan_size = 0; CREATE INDEX ON indexed (look_up(id % 10))');
+my @builders = logged($node);
+is(scalar(@builders), 2000, 'an index built in parallel: every call is logged');
+cmp_ok(scalar(keys %{ { map { $_->{pid} => 1 } @builders } }), '>', 1, 'an index built in parallel: by more than one process');
+$node->safe_psql('postgres', 'DROP TABLE indexed');
+
 # A prepared transaction may be rolled back when nobody is there.
 $session->query(q{BEGIN; SELECT id FROM item WHERE id = 1; PREPARE TRANSACTION 'p'});
 is(summary($node), 'prepared select public.item id 1', 'prepared: logged');
@@ -158,6 +198,43 @@ $n = rows($node);
 $session->prepare('q', 'SELECT id FROM item WHERE id = $1::int');
 is($session->execute('q', 3), '3', 'a prepared statement') for 1 .. 7;
 is(rows($node), $n + 7, 'a prepared statement: each time');
+
+# Portals that are read in parts: once, with the rows that were fetched, when they are closed or the transaction ends.
+sub portal
+{
+	my ($name, $limit) = @_;
+
+	$session->message('E', "$name\0" . pack('N', $limit));
+	$session->message('S', '');
+	return $session->result;
+}
+
+sub bind_portal { $session->message('B', "$_[0]\0all\0" . pack('nnn', 0, 0, 0)) }
+
+my $last = 'SELECT count(*), (array_agg(row_count ORDER BY id DESC))[1] FROM authz.access_log';
+$session->prepare('all', 'SELECT id FROM item ORDER BY id');
+bind_portal('');
+is(portal('', 2), "1\n3", 'a portal, not read to its end');
+is($node->safe_psql('postgres', $last), ($n + 8) . '|2', 'recorded at the end of its transaction');
+$session->query('BEGIN');
+bind_portal('p');
+is(portal('p', 2), "1\n3", 'a portal, by and by');
+is(portal('p', 1), '5', 'a portal, more of it');
+$session->message('C', "Pp\0");
+$session->message('S', '');
+$session->result;
+$session->query('COMMIT');
+is($node->safe_psql('postgres', $last), ($n + 9) . '|3', 'one record, with all its rows');
+bind_portal('');
+$session->message('E', "\0" . pack('N', 0));
+$session->message('P', "bad\0SELECT nothing\0" . pack('n', 0));
+like(portal('', 0), qr/^ERROR 42703/, 'statements of one Sync, of which the second fails');
+is(summary($node), 'aborted select public.item id 500', 'the first has been seen');
+
+# A replication connection reads tables too.
+$n = rows($node);
+is($node->safe_psql('postgres', 'COPY item (id) TO stdout', connstr => $node->connstr('postgres') . ' replication=database') =~ tr/\n//, 999, 'COPY by a replication connection');
+is(rows($node), $n + 1, 'is on record');
 
 # Denied attempts count beside what was allowed.
 is($session->query(q{INSERT INTO item VALUES (2000, 1, 'x')}), 'ERROR 42501 permission denied to insert row in table "item"', 'a denied attempt');

@@ -257,7 +257,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	-- After it, transactions of this cluster are counted.
-	border bigint := (SELECT CASE WHEN b.system_identifier = (SELECT s.system_identifier FROM pg_control_system() s) THEN b.after_id END
+	border bigint := (SELECT CASE WHEN b.system_identifier <> (SELECT s.system_identifier FROM pg_control_system() s) THEN NULL
+							WHEN b.to_transaction = '18446744073709551615' THEN (SELECT max(m.last_id) FROM authz.audit_batch m)
+							ELSE b.after_id END
 					  FROM authz.audit_batch b WHERE b.kind = 'seal' ORDER BY b.batch DESC LIMIT 1);
 	result bigint;
 BEGIN

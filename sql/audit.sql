@@ -266,8 +266,7 @@ END
 $$;
 COMMENT ON FUNCTION authz.require_loaded() IS 'raises if sessions may run without the library of authz';
 
-CREATE FUNCTION authz.audit(on_table regclass, actions text[] DEFAULT '{insert,update,delete,truncate}', reads boolean DEFAULT false,
-	exclude_columns name[] DEFAULT '{}', clear_columns name[] DEFAULT '{}') RETURNS void
+CREATE FUNCTION authz.do_audit(on_table regclass, actions text[], reads boolean, exclude_columns name[], clear_columns name[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -324,14 +323,25 @@ BEGIN
 	FOR child IN SELECT d FROM authz.descendants(on_table) d LOOP
 		PERFORM authz.audit_as(child, wanted);
 	END LOOP;
-	PERFORM authz.check_audit(ARRAY[on_table::oid] || ARRAY(SELECT d::oid FROM authz.descendants(on_table) d));
+	PERFORM authz.check_audit(ARRAY[on_table::oid] || ARRAY(SELECT d::oid FROM authz.descendants(on_table) d), 'audit');
+END
+$$;
+COMMENT ON FUNCTION authz.do_audit(regclass, text[], boolean, name[], name[]) IS 'authz.audit, for administrators';
+
+CREATE FUNCTION authz.audit(on_table regclass, actions text[] DEFAULT '{insert,update,delete,truncate}', reads boolean DEFAULT false,
+	exclude_columns name[] DEFAULT '{}', clear_columns name[] DEFAULT '{}') RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM authz.require_admin('audit', on_table);
+	PERFORM authz.do_audit(on_table, actions, reads, exclude_columns, clear_columns);
 END
 $$;
 COMMENT ON FUNCTION authz.audit(regclass, text[], boolean, name[], name[]) IS
 	'from now on every change of the table, its partitions and children leaves a record in authz.audit_log, with reads every statement '
 	'that reads it one in authz.access_log; again: with other settings';
 
-CREATE FUNCTION authz.unaudit(on_table regclass) RETURNS void
+CREATE FUNCTION authz.do_unaudit(on_table regclass) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -365,6 +375,16 @@ BEGIN
 			|| CASE WHEN part.reads THEN '{"reads": true}' ELSE '{}' END::jsonb, NULL);
 		PERFORM authz.remove_audit(part.relation, '{}');
 	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION authz.do_unaudit(regclass) IS 'authz.unaudit, for administrators';
+
+CREATE FUNCTION authz.unaudit(on_table regclass) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM authz.require_admin('unaudit', on_table);
+	PERFORM authz.do_unaudit(on_table);
 END
 $$;
 COMMENT ON FUNCTION authz.unaudit(regclass) IS 'undo authz.audit; what was recorded stays';
@@ -410,7 +430,7 @@ COMMENT ON FUNCTION authz.audit_trail(regclass, jsonb) IS 'history of the row wi
 
 -- DDL: audit follows it, or refuses it.  Event triggers run as the owner of the extension, whoever runs the DDL.
 
-CREATE FUNCTION authz.check_audit(touched oid[]) RETURNS void
+CREATE FUNCTION authz.check_audit(touched oid[], action text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -422,16 +442,16 @@ BEGIN
 	SELECT t.relation, authz.audit_problem(t) INTO relation, problem FROM authz.audited_table t
 		WHERE t.complete AND t.relation = ANY (touched) AND authz.audit_problem(t) IS NOT NULL LIMIT 1;
 	IF FOUND THEN
-		RAISE EXCEPTION 'table % is audited', relation
-			USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('With this command %s.', problem),
-				HINT = 'An administrator of authz may call authz.unaudit for the table, or authz.audit with other columns.';
+		PERFORM authz.refuse_audit(action, relation, 'changes would go unrecorded', format('table %s is audited', relation),
+			format('With this command %s.', problem),
+			'An administrator of authz may call authz.unaudit for the table, or authz.audit with other columns.');
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION authz.check_audit(oid[]) IS 'raises if changes of an audited table could go unrecorded';
+COMMENT ON FUNCTION authz.check_audit(oid[], text) IS 'raises if changes of an audited table could go unrecorded';
 
 -- New parts of audited tables are audited; parts that were detached stay so on their own.
-CREATE FUNCTION authz.extend_audit(touched oid[]) RETURNS void
+CREATE FUNCTION authz.extend_audit(touched oid[], action text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -465,11 +485,11 @@ BEGIN
 					WHERE i.inhrelid = detached.relation AND p.active LIMIT 1), detached.relation)
 			WHERE t.relation = detached.relation
 				OR t.active AND t.logical = detached.logical AND t.relation IN (SELECT d FROM authz.descendants(detached.relation) d);
-		PERFORM authz.check_audit(ARRAY[detached.relation::oid]);
+		PERFORM authz.check_audit(ARRAY[detached.relation::oid], action);
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION authz.extend_audit(oid[]) IS 'audits new parts of audited tables, and keeps those audited that were detached';
+COMMENT ON FUNCTION authz.extend_audit(oid[], text) IS 'audits new parts of audited tables, and keeps those audited that were detached';
 
 CREATE FUNCTION authz.audit_after_ddl() RETURNS event_trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -477,11 +497,14 @@ AS $$
 DECLARE
 	touched oid[] := (SELECT array_agg(DISTINCT c.objid) FROM pg_event_trigger_ddl_commands() c);
 BEGIN
-	IF touched IS NULL OR NOT (TG_TAG LIKE '%TABLE%' OR TG_TAG LIKE '%TRIGGER' OR TG_TAG LIKE '%SCHEMA' OR TG_TAG LIKE '%INDEX') THEN
+	IF touched IS NULL OR NOT (TG_TAG LIKE '%TABLE%' OR TG_TAG LIKE '%TRIGGER' OR TG_TAG LIKE '%SCHEMA' OR TG_TAG LIKE '%INDEX'
+			-- ALTER VIEW renames columns of tables as well, ALTER TYPE those of tables OF the type.
+			OR TG_TAG LIKE '%VIEW' OR TG_TAG = 'ALTER TYPE') THEN
 		RETURN;
 	END IF;
 	touched := touched || ARRAY(SELECT t.tgrelid FROM pg_trigger t WHERE t.oid = ANY (touched))
-		|| ARRAY(SELECT i.indrelid FROM pg_index i WHERE i.indexrelid = ANY (touched));
+		|| ARRAY(SELECT i.indrelid FROM pg_index i WHERE i.indexrelid = ANY (touched))
+		|| ARRAY(SELECT c.oid FROM pg_type y JOIN pg_class c ON c.reloftype = y.oid WHERE TG_TAG = 'ALTER TYPE' AND y.typrelid = ANY (touched));
 	-- Audited after this transaction's snapshot was taken: what follows would not see it.
 	IF EXISTS (SELECT FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid, unnest(ARRAY[c.oid, i.inhparent]) o
 			   WHERE c.oid = ANY (touched) AND authz.is_audited(o)
@@ -491,20 +514,22 @@ BEGIN
 	END IF;
 	-- What DDL does to values, no trigger sees; that there was some is on record.  (Commands of authz.audit itself
 	-- come while it is not complete.)
-	IF TG_TAG = 'ALTER TABLE' THEN
+	IF TG_TAG LIKE 'ALTER %' THEN
 		PERFORM authz.audit_event(authz.qualified_name(t.relation), t.trail, 'alter', NULL, NULL)
 			FROM authz.audited_table t WHERE t.active AND t.complete AND t.relation = ANY (touched);
 	END IF;
-	PERFORM authz.extend_audit(touched);
+	PERFORM authz.extend_audit(touched, lower(TG_TAG));
 	-- ATTACH and DETACH PARTITION name the parent only.
 	PERFORM authz.check_audit(touched || ARRAY(SELECT unnest(ARRAY[i.inhrelid, i.inhparent]) FROM pg_inherits i WHERE touched && ARRAY[i.inhparent, i.inhrelid])
 		|| ARRAY(SELECT t.relation::oid FROM authz.audited_table t
-				 WHERE t.logical IN (SELECT a.logical FROM authz.audited_table a WHERE a.relation = ANY (touched))));
-	IF EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-			   WHERE c.oid = ANY (touched) AND c.relnamespace = 'authz'::regnamespace
-					AND t.tgname = 'refuse_change' AND t.tgenabled IN ('D', 'R')) THEN
-		RAISE EXCEPTION 'trigger "refuse_change" must stay enabled' USING ERRCODE = 'insufficient_privilege';
-	END IF;
+				 WHERE t.logical IN (SELECT a.logical FROM authz.audited_table a WHERE a.relation = ANY (touched))), lower(TG_TAG));
+	PERFORM authz.refuse_audit(lower(TG_TAG), c.oid, 'what guards records must stay', 'trigger "refuse_change" must stay enabled')
+		FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+		WHERE c.oid = ANY (touched) AND c.relnamespace = 'authz'::regnamespace AND t.tgname = 'refuse_change' AND t.tgenabled IN ('D', 'R');
+	PERFORM authz.refuse_audit(lower(TG_TAG), t, 'what guards records must stay', format('table %s must stay as it is', t::regclass), format('With this command %s.', p))
+		FROM authz.audit_tables() t, authz.log_problem(t) p
+		-- A dump brings tables before their triggers.
+		WHERE t = ANY (touched) AND p NOT LIKE 'trigger %';
 END
 $$;
 COMMENT ON FUNCTION authz.audit_after_ddl() IS 'event trigger: audit follows DDL, or refuses it';
@@ -514,17 +539,16 @@ CREATE FUNCTION authz.audit_check_drop() RETURNS event_trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	identity text;
+	dropped record;
 BEGIN
 	IF pg_has_role(current_user, 'authz_admin', 'USAGE') THEN
 		RETURN;
 	END IF;
-	SELECT o.object_identity INTO identity FROM pg_event_trigger_dropped_objects() o
+	SELECT o.objid, o.object_identity INTO dropped FROM pg_event_trigger_dropped_objects() o
 		WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND authz.is_audited(o.objid) LIMIT 1;
 	IF FOUND THEN
-		RAISE EXCEPTION 'table % is audited', identity
-			USING ERRCODE = 'insufficient_privilege', DETAIL = 'Its rows would go unrecorded.',
-				HINT = 'An administrator of authz may drop it, which is recorded.';
+		PERFORM authz.refuse_audit(lower(TG_TAG), dropped.objid, 'only an administrator of authz may', format('table %s is audited', dropped.object_identity),
+			'Its rows would go unrecorded.', 'An administrator of authz may drop it, which is recorded.');
 	END IF;
 END
 $$;
@@ -550,19 +574,17 @@ BEGIN
 	PERFORM authz.check_audit(ARRAY(
 		SELECT to_regclass(format('%I.%I', o.address_names[1], o.address_names[2]))::oid
 		FROM pg_event_trigger_dropped_objects() o
-		WHERE o.object_type IN ('trigger', 'table column', 'table constraint')));
-	IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o
-			   WHERE o.object_type = 'trigger' AND o.address_names[1] = 'authz' AND o.address_names[3] = 'refuse_change'
-					AND to_regclass(format('%I.%I', o.address_names[1], o.address_names[2])) IS NOT NULL) THEN
-		RAISE EXCEPTION 'trigger "refuse_change" must stay' USING ERRCODE = 'insufficient_privilege';
-	END IF;
+		WHERE o.object_type IN ('trigger', 'table column', 'table constraint')), lower(TG_TAG));
+	PERFORM authz.refuse_audit(lower(TG_TAG), to_regclass(format('%I.%I', o.address_names[1], o.address_names[2])),
+			'what guards records must stay', 'trigger "refuse_change" must stay')
+		FROM pg_event_trigger_dropped_objects() o
+		WHERE o.object_type = 'trigger' AND o.address_names[1] = 'authz' AND o.address_names[3] = 'refuse_change'
+			AND to_regclass(format('%I.%I', o.address_names[1], o.address_names[2])) IS NOT NULL;
 	-- authz.audit_retain has left a record by now that it drops a partition.
-	IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o
-			   WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND o.schema_name = 'authz'
-					AND o.object_type = 'table' AND o.object_name ~ '^(access|audit|denial)_log_'
-					AND (SELECT b.kind FROM authz.audit_batch b WHERE b.partition = o.object_name ORDER BY b.batch DESC LIMIT 1) IS DISTINCT FROM 'drop') THEN
-		RAISE EXCEPTION 'partitions of the logs are dropped by authz.audit_retain only' USING ERRCODE = 'insufficient_privilege';
-	END IF;
+	PERFORM authz.refuse_audit(lower(TG_TAG), o.objid, 'records are insert-only', 'partitions of the logs are dropped by authz.audit_retain only')
+		FROM pg_event_trigger_dropped_objects() o
+		WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND o.schema_name = 'authz' AND o.object_type = 'table' AND o.object_name ~ '^(access|audit|denial)_log_'
+			AND (SELECT b.kind FROM authz.audit_batch b WHERE b.partition = o.object_name ORDER BY b.batch DESC LIMIT 1) IS DISTINCT FROM 'drop';
 END
 $$;
 COMMENT ON FUNCTION authz.audit_forget() IS 'event trigger: records that an audited table was dropped, refuses to drop what records';
@@ -570,10 +592,12 @@ COMMENT ON FUNCTION authz.audit_forget() IS 'event trigger: records that an audi
 REVOKE ALL ON FUNCTION authz.begin_audit(), authz.require_loaded(), authz.audit_statement(), authz.audit_row(), authz.audit_event(text, bigint, text, jsonb, jsonb),
 	authz.qualified_name(regclass), authz.missing_audit_triggers(authz.audited_table), authz.audit_problem(authz.audited_table),
 	authz.install_audit(authz.audited_table), authz.remove_audit(regclass, text[]),
-	authz.audit_as(regclass, authz.audited_table), authz.audit(regclass, text[], boolean, name[], name[]), authz.unaudit(regclass),
-	authz.audit_trail(regclass, jsonb), authz.check_audit(oid[]), authz.extend_audit(oid[]), authz.audit_after_ddl(),
+	authz.audit_as(regclass, authz.audited_table), authz.do_audit(regclass, text[], boolean, name[], name[]),
+	authz.do_unaudit(regclass), authz.audit(regclass, text[], boolean, name[], name[]), authz.unaudit(regclass),
+	authz.audit_trail(regclass, jsonb), authz.check_audit(oid[], text), authz.extend_audit(oid[], text), authz.audit_after_ddl(),
 	authz.audit_forget() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION authz.audit(regclass, text[], boolean, name[], name[]), authz.unaudit(regclass) TO authz_admin;
+GRANT EXECUTE ON FUNCTION authz.do_audit(regclass, text[], boolean, name[], name[]), authz.do_unaudit(regclass) TO authz_admin;
+GRANT EXECUTE ON FUNCTION authz.audit(regclass, text[], boolean, name[], name[]), authz.unaudit(regclass) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION authz.audit_trail(regclass, jsonb) TO authz_auditor;
 -- Whoever drops a table runs it.
 REVOKE ALL ON FUNCTION authz.audit_check_drop(), authz.is_audited(oid) FROM PUBLIC;

@@ -293,34 +293,6 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION authz.verify_partition(oid, name) IS 'compare what a partition holds with its seals';
 
--- Tables, triggers and functions that must be as they were made.
-CREATE FUNCTION authz.log_problem(relation oid) RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-	SELECT CASE
-		WHEN c.relkind <> CASE WHEN c.relname IN (SELECT l FROM authz.logs() l) THEN 'p' ELSE 'r' END THEN 'it is no ordinary table'
-		WHEN c.relpersistence <> 'p' THEN 'it is not logged'
-		WHEN c.relrowsecurity THEN 'row security hides records'
-		WHEN EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid) THEN 'it has rules'
-		WHEN NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'refuse_change' AND t.tgtype = 58
-			AND t.tgenabled = 'A' AND t.tgfoid = 'authz.refuse_change()'::regprocedure AND t.tgqual IS NULL)
-			THEN 'trigger "refuse_change" is missing, altered or disabled'
-		WHEN EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname <> 'refuse_change') THEN 'it has another trigger'
-		END
-	FROM pg_class c WHERE c.oid = log_problem.relation;
-END;
-COMMENT ON FUNCTION authz.log_problem(oid) IS 'what is wrong with a table of the audit; NULL: nothing';
-
-CREATE FUNCTION authz.audit_tables() RETURNS SETOF oid
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-	SELECT c.oid FROM pg_class c WHERE c.relnamespace = 'authz'::regnamespace
-		AND (c.relname IN ('audit_batch', 'audit_page') OR c.relname IN (SELECT l FROM authz.logs() l))
-	UNION
-	SELECT p.oid FROM authz.log_partitions() p;
-END;
-COMMENT ON FUNCTION authz.audit_tables() IS 'logs, their partitions and the tables of seals';
-
 CREATE FUNCTION authz.verify_objects() RETURNS SETOF text
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -393,7 +365,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION authz.old_partitions(name, interval) IS 'months of a log that ended longer ago than this';
 
-CREATE FUNCTION authz.audit_retain(keep interval, logs name[] DEFAULT '{access_log,audit_log,denial_log}') RETURNS bigint
+CREATE FUNCTION authz.do_audit_retain(keep interval, logs name[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -450,16 +422,26 @@ BEGIN
 	RETURN result;
 END
 $$;
+COMMENT ON FUNCTION authz.do_audit_retain(interval, name[]) IS 'authz.audit_retain, for administrators';
+
+CREATE FUNCTION authz.audit_retain(keep interval, logs name[] DEFAULT '{access_log,audit_log,denial_log}') RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM authz.require_admin('audit_retain', 'authz.audit_log'::regclass);
+	RETURN authz.do_audit_retain(keep, logs);
+END
+$$;
 COMMENT ON FUNCTION authz.audit_retain(interval, name[]) IS
 	'drop the partitions of these logs, wholly sealed, whose month ended that long ago; leaves a signed record in authz.audit_batch; returns how many';
 
 REVOKE ALL ON FUNCTION authz.audit_hash_records(oid, bigint, bigint, xid8, xid8, bigint),
 	authz.audit_verify_partition(oid, text, bigint, bigint, bigint, xid8), authz.audit_sign(jsonb), authz.audit_read_digest(text),
-	authz.warn_of_open_transaction(), authz.verify_chain(jsonb), authz.stray_record(oid), authz.verify_partition(oid, name), authz.log_problem(oid),
-	authz.audit_tables(), authz.verify_objects(), authz.audit_batch_hash(authz.audit_batch), authz.append_batch(authz.audit_batch), authz.seal_records(bigint, bigint, xid8, xid8),
+	authz.warn_of_open_transaction(), authz.verify_chain(jsonb), authz.stray_record(oid), authz.verify_partition(oid, name),
+	authz.verify_objects(), authz.audit_batch_hash(authz.audit_batch), authz.append_batch(authz.audit_batch), authz.seal_records(bigint, bigint, xid8, xid8),
 	authz.audit_seal(), authz.audit_digest(), authz.audit_verify(text), authz.audit_forget_pages(bigint[]),
-	authz.old_partitions(name, interval), authz.audit_retain(interval, name[]) FROM PUBLIC;
+	authz.old_partitions(name, interval), authz.do_audit_retain(interval, name[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION authz.audit_seal(), authz.audit_digest(), authz.audit_verify(text) TO authz_admin, authz_auditor;
-GRANT EXECUTE ON FUNCTION authz.audit_retain(interval, name[]) TO authz_admin;
+GRANT EXECUTE ON FUNCTION authz.do_audit_retain(interval, name[]) TO authz_admin;
 
 DROP TABLE authz.record;

@@ -131,7 +131,9 @@ BEGIN
 		RAISE EXCEPTION 'could not see the protection of a table' USING ERRCODE = 'serialization_failure',
 			DETAIL = 'The table was protected after this transaction began.', HINT = 'Run the transaction again.';
 	END IF;
-	PERFORM authz.check_policies((SELECT array_agg(DISTINCT c.objid) FROM pg_event_trigger_ddl_commands() c WHERE authz.may_break(c.command)));
+	PERFORM authz.check_policies(ARRAY(SELECT DISTINCT c.objid FROM pg_event_trigger_ddl_commands() c WHERE authz.may_break(c.command))
+		-- CREATE TABLE ... OF a type has its columns.
+		|| ARRAY(SELECT t.oid FROM pg_type y JOIN pg_class t ON t.reloftype = y.oid WHERE TG_TAG = 'ALTER TYPE' AND y.typrelid = ANY (touched)));
 	IF TG_TAG LIKE '%TABLE%' OR TG_TAG LIKE '%TRIGGER' OR TG_TAG LIKE '%POLICY' OR TG_TAG LIKE '%SCHEMA' OR TG_TAG LIKE 'SELECT%' THEN
 		PERFORM authz.extend_protection(touched);
 		-- Only these: deparsing a policy locks its table, and two commands would wait for each other.

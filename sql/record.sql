@@ -49,8 +49,8 @@ CREATE FUNCTION authz.refuse_change() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RAISE EXCEPTION 'records of table % cannot be changed or deleted', TG_RELID::regclass
-		USING ERRCODE = 'insufficient_privilege', HINT = 'Old ones go with authz.audit_retain.';
+	PERFORM authz.refuse_audit(lower(TG_OP), TG_RELID, 'records are insert-only',
+		format('records of table %s cannot be changed or deleted', TG_RELID::regclass), hint => 'Old ones go with authz.audit_retain.');
 END
 $$;
 COMMENT ON FUNCTION authz.refuse_change() IS 'trigger: the logs are insert-only';
@@ -120,6 +120,34 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION authz.log_partitions() IS 'partitions of all logs';
 
+-- A table must be as it was made.
+CREATE FUNCTION authz.log_problem(relation oid) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN c.relkind <> CASE WHEN c.relname IN (SELECT l FROM authz.logs() l) THEN 'p' ELSE 'r' END THEN 'it is no ordinary table'
+		WHEN c.relpersistence <> 'p' THEN 'it is not logged'
+		WHEN c.relrowsecurity THEN 'row security hides records'
+		WHEN EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid) THEN 'it has rules'
+		WHEN NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'refuse_change' AND t.tgtype = 58
+			AND t.tgenabled = 'A' AND t.tgfoid = 'authz.refuse_change()'::regprocedure AND t.tgqual IS NULL)
+			THEN 'trigger "refuse_change" is missing, altered or disabled'
+		WHEN EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname <> 'refuse_change') THEN 'it has another trigger'
+		END
+	FROM pg_class c WHERE c.oid = log_problem.relation;
+END;
+COMMENT ON FUNCTION authz.log_problem(oid) IS 'what is wrong with a table of the audit; NULL: nothing';
+
+CREATE FUNCTION authz.audit_tables() RETURNS SETOF oid
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT c.oid FROM pg_class c WHERE c.relnamespace = 'authz'::regnamespace
+		AND (c.relname IN ('audit_batch', 'audit_page') OR c.relname IN (SELECT l FROM authz.logs() l))
+	UNION
+	SELECT p.oid FROM authz.log_partitions() p;
+END;
+COMMENT ON FUNCTION authz.audit_tables() IS 'logs, their partitions and the tables of seals';
+
 -- Partitions are made ahead, this month and three more, by whatever is called of the audit now and then
 -- (audit, audit_seal, audit_retain).  Attaching one locks neither readers nor writers of the others out;
 -- creating it in place, or in the statement of a writer, would.  (Only the default partition is locked.)
@@ -165,7 +193,7 @@ $$;
 COMMENT ON FUNCTION authz.extend_logs() IS 'make partitions of the logs for this month and the next three';
 
 REVOKE ALL ON FUNCTION authz.refuse_change(), authz.seal_off(regclass), authz.prepare_partition(name, regclass), authz.logs(),
-	authz.log_partitions(), authz.extend_logs() FROM PUBLIC;
+	authz.log_partitions(), authz.log_problem(oid), authz.audit_tables(), authz.extend_logs() FROM PUBLIC;
 -- Who writes to an audited table runs the index's.
 REVOKE ALL ON FUNCTION authz.audit_key_order(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION authz.audit_key_order(jsonb) TO PUBLIC;

@@ -8,6 +8,7 @@
 #include "fmgr.h"
 
 #include "access.h"
+#include "attempt.h"
 #include "audited.h"
 #include "catalog.h"
 #include "change.h"
@@ -34,6 +35,7 @@ _PG_init(void)
 	authz_catalog_init();
 	authz_policyset_init();
 	authz_change_init();
+	authz_attempt_init();
 	authz_access_init();
 	authz_guard_init();
 	authz_masked_init();

@@ -54,6 +54,7 @@
 #define MIN_VALUE	8			/* with all values of this size it fits, however they are escaped */
 
 static const char *const kind_names[] = {
+	[AUTHZ_DENIAL_AUDIT] = "audit",
 	[AUTHZ_DENIAL_CHECK] = "check",
 	[AUTHZ_DENIAL_TOKEN] = "token",
 	[AUTHZ_DENIAL_TRUNCATE] = "truncate",
@@ -85,6 +86,7 @@ look_up(Attempt *attempt)
 	attempt->database_role = GetUserNameFromId(GetSessionUserId(), true);
 	attempt->client_address = authz_record_client_address();
 	attempt->has_table = OidIsValid(authz_catalog_schema());
+	attempt->relation = attempt->denial->gone;
 	if (OidIsValid(relation) && get_rel_name(relation) != NULL)
 		attempt->relation = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
 													   get_rel_name(relation));

@@ -18,7 +18,9 @@
  * Indexes.  What is needed to insert into those of the partition is made once
  * and kept until the partition's relcache entry is invalidated: made for each
  * statement it is about a fifth of what recording one row costs.  Keys are computed
- * there as the executor does it, by the same functions.
+ * there as the executor does it, by the same functions.  Those of an
+ * administrator's index may fail, and leave in what is kept of them pointers
+ * into what the error frees; so nothing is kept while they run.
  *
  * Numbers come from a sequence, as nextval() takes them but for a block at a
  * time and without lastval() of the session noticing: what applications ask
@@ -284,9 +286,9 @@ take_numbers(int n)
 	tuple.t_len = ItemIdGetLength(PageGetItemId(page, FirstOffsetNumber));
 	state = (Form_pg_sequence_data) GETSTRUCT(&tuple);
 
+	if (state->last_value < 1 || state->last_value > PG_INT64_MAX - n - SEQUENCE_LOG_AHEAD - 1)
+		elog(ERROR, "authz." SEQUENCE " is at " INT64_FORMAT, state->last_value);
 	first = state->is_called ? state->last_value + 1 : state->last_value;
-	if (first < 1 || first > PG_INT64_MAX - n - SEQUENCE_LOG_AHEAD)
-		elog(ERROR, "authz." SEQUENCE " is at " INT64_FORMAT, first);
 	last = first + n - 1;
 
 	/* As nextval() does: log beyond what is taken, and again after each checkpoint. */
@@ -449,6 +451,29 @@ insert_index_entries(AuthzRecorder *recorder, TupleTableSlot *slot)
 	ResetExprContext(context);
 }
 
+/* Index the buffered records. */
+static void
+insert_into_indexes(AuthzRecorder *recorder)
+{
+	Indexes    *last = &last_indexes[recorder->log];
+	bool		is_last = last->valid && last->context == recorder->indexes.context;
+	uint64		before = invalidations;
+
+	/* If this fails, they are made anew. */
+	last->valid = false;
+	for (int i = 0; i < recorder->indexes.n; i++)
+	{
+		/* What an access method keeps for some insertions; it may point to the relation. */
+		recorder->indexes.infos[i]->ii_AmCache = NULL;
+		recorder->indexes.infos[i]->ii_Context = recorder->batch;
+	}
+	for (int i = 0; i < recorder->nbuffered; i++)
+		insert_index_entries(recorder, recorder->slots[i]);
+	/* What a function did there may have loaded others. */
+	if (last->context == recorder->indexes.context)
+		last->valid = is_last && before == invalidations;
+}
+
 static void
 flush(AuthzRecorder *recorder)
 {
@@ -463,14 +488,7 @@ flush(AuthzRecorder *recorder)
 	for (int i = 0; i < n; i++)
 		recorder->slots[i]->tts_values[Anum_record_id - 1] = Int64GetDatum(id + i);
 	table_multi_insert(recorder->partition, recorder->slots, n, GetCurrentCommandId(true), 0, NULL);
-	for (int i = 0; i < recorder->indexes.n; i++)
-	{
-		/* What an access method keeps for some insertions; it may point to the relation. */
-		recorder->indexes.infos[i]->ii_AmCache = NULL;
-		recorder->indexes.infos[i]->ii_Context = recorder->batch;
-	}
-	for (int i = 0; i < n; i++)
-		insert_index_entries(recorder, recorder->slots[i]);
+	insert_into_indexes(recorder);
 	for (int i = 0; i < n; i++)
 		ExecClearTuple(recorder->slots[i]);
 	recorder->nbuffered = 0;

@@ -59,6 +59,9 @@ missing()
 	# Only for the fuzzers; elsewhere they are skipped without it.
 	! is_debian_12 || compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a' >/dev/null ||
 		lack libclang-rt-14-dev "clang's libFuzzer"
+	# Only for tests of a clock that is set; elsewhere they are skipped without it.
+	! is_debian_12 || compgen -G '/usr/lib/*-linux-gnu/faketime/libfaketime.so.1' >/dev/null ||
+		lack libfaketime 'libfaketime, to set the clock of a server'
 	{ command -v pgbouncer || [ -x /usr/sbin/pgbouncer ]; } >/dev/null || lack pgbouncer 'PgBouncer'
 	has_python psycopg2 || lack python3-psycopg2 "Python's psycopg2"
 	has_python sqlalchemy || lack python3-sqlalchemy 'SQLAlchemy'

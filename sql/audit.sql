@@ -316,11 +316,14 @@ BEGIN
 			USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = upper(left(problem, 1)) || substr(problem, 2) || '.';
 	END IF;
 	PERFORM authz.extend_logs();
+	-- As asked for now, also those that were parts already.
+	UPDATE authz.audited_table t SET active = false, complete = false WHERE t.logical = on_table AND t.relation <> on_table;
 	PERFORM authz.audit_as(on_table, wanted);
 	SELECT * INTO wanted FROM authz.audited_table t WHERE t.relation = on_table;
-	-- As asked for now, also those that were parts already.
-	UPDATE authz.audited_table t SET active = false WHERE t.logical = on_table AND t.relation <> on_table;
 	FOR child IN SELECT d FROM authz.descendants(on_table) d LOOP
+		-- The event trigger has been at some of them.
+		CONTINUE WHEN EXISTS (SELECT FROM authz.audited_table t WHERE t.relation = child AND t.active AND authz.audit_problem(t) IS NULL
+			AND (t.actions, t.reads, t.exclude_columns, t.clear_columns) = (wanted.actions, wanted.reads, wanted.exclude_columns, wanted.clear_columns));
 		PERFORM authz.audit_as(child, wanted);
 	END LOOP;
 	PERFORM authz.check_audit(ARRAY[on_table::oid] || ARRAY(SELECT d::oid FROM authz.descendants(on_table) d), 'audit');

@@ -8,7 +8,7 @@
  * thing breaks the order: a row that moves to another partition, whose BEFORE
  * INSERT trigger then discards it.  There are fewer new rows than old ones
  * then; which old row lost its new one is not known, so all are recorded,
- * unpaired.
+ * unpaired.  What MERGE needs besides is in auditmerge.c.
  *
  * Logical replication applies rows without statements and fires row triggers
  * only.  So there is a row trigger too, ENABLE REPLICA, which costs nothing
@@ -38,6 +38,7 @@
 #include "utils/tuplestore.h"
 
 #include "audited.h"
+#include "auditmerge.h"
 #include "catalog.h"
 #include "image.h"
 #include "record.h"
@@ -321,6 +322,7 @@ authz_audit_statement(PG_FUNCTION_ARGS)
 	TriggerData *trigger = authz_trigger_data(fcinfo, "audit_statement");
 	Relation	relation = trigger->tg_relation;
 	Statement	statement;
+	int64		rows;
 
 	require_after(trigger, true,
 				  TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event) ||
@@ -335,8 +337,11 @@ authz_audit_statement(PG_FUNCTION_ARGS)
 		end_statement(&statement);
 		return PointerGetDatum(NULL);
 	}
-	if (IsLogicalWorker() ||
-		tuplestore_tuple_count(trigger->tg_oldtable ? trigger->tg_oldtable : trigger->tg_newtable) == 0)
+	if (IsLogicalWorker())
+		return PointerGetDatum(NULL);
+	rows = tuplestore_tuple_count(trigger->tg_oldtable ? trigger->tg_oldtable : trigger->tg_newtable);
+	authz_auditmerge_note(trigger, rows);
+	if (rows == 0)
 		return PointerGetDatum(NULL);
 
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))

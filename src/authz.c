@@ -9,6 +9,7 @@
 
 #include "access.h"
 #include "attempt.h"
+#include "auditmerge.h"
 #include "audited.h"
 #include "catalog.h"
 #include "change.h"
@@ -37,6 +38,7 @@ _PG_init(void)
 	authz_change_init();
 	authz_attempt_init();
 	authz_access_init();
+	authz_auditmerge_init();
 	authz_guard_init();
 	authz_masked_init();
 	authz_nothing_init();

@@ -122,6 +122,11 @@ SELECT * FROM since();
 SELECT count(*) AS secrets FROM authz.audit_log l WHERE l.id > :before AND l::text LIKE '%"x"%';
 SELECT action, relation, key FROM authz.audit_trail('part', '{"id": 5, "region": "w"}');
 SELECT action, relation, key FROM authz.audit_trail('part_n', '{"id": 1, "region": "w"}');
+-- Fewer actions, and all again: of all parts.
+SELECT authz.audit('part', '{update}', exclude_columns => '{secret}');
+SELECT relname, actions FROM audits WHERE relname LIKE 'part%';
+SELECT authz.audit('part', exclude_columns => '{secret}');
+SELECT action, relation, old_values -> 'actions' AS before, new_values -> 'actions' AS now FROM since();
 -- A row that moves into nowhere: what is known is recorded.
 CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN CASE WHEN NEW.id <> 3 THEN NEW END; END $$;
 CREATE TRIGGER swallow BEFORE INSERT ON part_n FOR EACH ROW EXECUTE FUNCTION swallow();

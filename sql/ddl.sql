@@ -1,6 +1,22 @@
 -- DDL that would break protection is refused, or protection follows it.
 -- Event triggers run as the owner of the extension, whoever runs the DDL.
 
+-- A column that is renamed or altered is so in partitions and children, tables of the type, and columns of that type.
+CREATE FUNCTION authz.altered_with(touched oid[]) RETURNS oid[]
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH RECURSIVE o(oid) AS (
+		SELECT unnest(touched)
+		UNION
+		SELECT a.oid FROM o, LATERAL (
+			SELECT c.reltype FROM pg_class c WHERE c.oid = o.oid
+			UNION ALL
+			SELECT d.objid FROM pg_depend d WHERE d.refobjid = o.oid
+				AND d.refclassid IN ('pg_class'::regclass, 'pg_type'::regclass) AND d.classid IN ('pg_class'::regclass, 'pg_type'::regclass)) a(oid))
+	SELECT array_agg(o.oid) FROM o;
+END;
+COMMENT ON FUNCTION authz.altered_with(oid[]) IS 'these objects, and the tables and types that are altered with them';
+
 -- Policies and masks whose objects were touched must still hold.
 CREATE FUNCTION authz.check_policies(touched oid[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -131,9 +147,7 @@ BEGIN
 		RAISE EXCEPTION 'could not see the protection of a table' USING ERRCODE = 'serialization_failure',
 			DETAIL = 'The table was protected after this transaction began.', HINT = 'Run the transaction again.';
 	END IF;
-	PERFORM authz.check_policies(ARRAY(SELECT DISTINCT c.objid FROM pg_event_trigger_ddl_commands() c WHERE authz.may_break(c.command))
-		-- CREATE TABLE ... OF a type has its columns.
-		|| ARRAY(SELECT t.oid FROM pg_type y JOIN pg_class t ON t.reloftype = y.oid WHERE TG_TAG = 'ALTER TYPE' AND y.typrelid = ANY (touched)));
+	PERFORM authz.check_policies(authz.altered_with((SELECT array_agg(DISTINCT c.objid) FROM pg_event_trigger_ddl_commands() c WHERE authz.may_break(c.command))));
 	IF TG_TAG LIKE '%TABLE%' OR TG_TAG LIKE '%TRIGGER' OR TG_TAG LIKE '%POLICY' OR TG_TAG LIKE '%SCHEMA' OR TG_TAG LIKE 'SELECT%' THEN
 		PERFORM authz.extend_protection(touched);
 		-- Only these: deparsing a policy locks its table, and two commands would wait for each other.
@@ -169,7 +183,7 @@ END
 $$;
 COMMENT ON FUNCTION authz.after_drop() IS 'event trigger: forgets dropped tables, refuses to drop what a policy needs';
 
-REVOKE ALL ON FUNCTION authz.may_break(pg_ddl_command), authz.is_protected(oid), authz.check_policies(oid[]), authz.check_protection(oid[]), authz.extend_protection(oid[]),
+REVOKE ALL ON FUNCTION authz.altered_with(oid[]), authz.may_break(pg_ddl_command), authz.is_protected(oid), authz.check_policies(oid[]), authz.check_protection(oid[]), authz.extend_protection(oid[]),
 	authz.after_ddl(), authz.after_drop() FROM PUBLIC;
 
 CREATE FUNCTION authz.before_ddl() RETURNS event_trigger

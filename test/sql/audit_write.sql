@@ -200,6 +200,52 @@ UPDATE account SET v = 'seen' WHERE id = 2;
 SELECT action, new_values FROM authz.audit_trail('account', '{"id": 2}');
 SELECT action, relation, old_values, new_values FROM since() WHERE action LIKE '%audit';
 
+-- A trail is one row's, wherever its key went: reuse of a key, chains, a swap by way of a third key, deletes.
+CREATE TABLE seat (id int PRIMARY KEY, v text);
+SELECT authz.audit('seat');
+CREATE FUNCTION trail(relation regclass, k jsonb) RETURNS TABLE (line text) LANGUAGE sql AS $$
+	SELECT format('%s %s%s%s', l.action, coalesce((SELECT string_agg(value, '/') FROM jsonb_each_text(l.old_key)) || ' -> ', ''),
+		(SELECT string_agg(value, '/') FROM jsonb_each_text(l.key)), ' ' || coalesce(l.new_values ->> 'v', l.old_values ->> 'v'))
+	FROM authz.audit_trail(relation, k) l $$;
+INSERT INTO seat VALUES (1, 'gone');
+UPDATE seat SET id = 9;
+DELETE FROM seat;
+INSERT INTO seat VALUES (1, 'a'), (2, 'b');
+UPDATE seat SET id = -1 WHERE id = 1;
+UPDATE seat SET id = 1 WHERE id = 2;
+UPDATE seat SET id = 2 WHERE id = -1;
+UPDATE seat SET v = 'B' WHERE id = 1;
+UPDATE seat SET v = 'A' WHERE id = 2;
+UPDATE seat SET id = 30 WHERE id = 2;
+UPDATE seat SET id = 31 WHERE id = 30;
+INSERT INTO seat VALUES (30, 'other'), (2, 'another');
+DELETE FROM seat WHERE id = 31;
+INSERT INTO seat VALUES (31, 'last');
+-- All of key 1, and where the rows that had it came from and went.
+SELECT * FROM trail('seat', '{"id": 1}');
+SELECT * FROM trail('seat', '{"id": -1}');
+SELECT * FROM trail('seat', '{"id": 30}');
+SELECT * FROM trail('seat', '{"id": 9}');
+-- To and fro: each record once, in no more time than that takes.
+CREATE TABLE toggle (id int PRIMARY KEY);
+SELECT authz.audit('toggle');
+INSERT INTO toggle VALUES (1);
+DO $$ BEGIN FOR i IN 1..1000 LOOP UPDATE toggle SET id = id % 3 + 1; END LOOP; UPDATE toggle SET id = 7; END $$;
+SET statement_timeout = '20s';
+SELECT count(*), count(DISTINCT id), min(action) FROM authz.audit_trail('toggle', '{"id": 2}');
+SELECT count(*), count(DISTINCT id), min(action) FROM authz.audit_trail('toggle', '{"id": 7}');
+RESET statement_timeout;
+-- Keys of more columns; a key that one statement takes and gives.
+CREATE TABLE pair (a int, b text, v text, PRIMARY KEY (a, b) DEFERRABLE);
+SELECT authz.audit('pair');
+INSERT INTO pair VALUES (1, 'x', 'one'), (2, 'x', 'two');
+UPDATE pair SET a = 3 - a;
+UPDATE pair SET v = 'TWO' WHERE a = 1;
+UPDATE pair SET b = 'y' WHERE a = 1;
+DELETE FROM pair WHERE a = 2;
+SELECT * FROM trail('pair', '{"b": "y", "a": 1.0}');
+SELECT * FROM trail('pair', '{"b": "x", "a": 2}');
+
 RESET search_path;
 DROP SCHEMA regress_authz CASCADE;
 SELECT action, relation FROM authz.audit_log WHERE action = 'drop' AND id > :before ORDER BY relation COLLATE "C";

@@ -59,6 +59,31 @@ CREATE INDEX ON doc (tenant);
 CREATE OR REPLACE FUNCTION good(int) RETURNS boolean LANGUAGE sql STABLE RETURN $1 > 1;
 SELECT count(*) FROM authz.policy WHERE relation = 'doc'::regclass;
 
+-- Columns of a table change with those of its type or parent, and what a column holds with the type of that.
+CREATE TYPE shape AS (secret text, other text);
+CREATE TABLE typed OF shape;
+CREATE TABLE parent (secret text, other text);
+CREATE TABLE middle () INHERITS (parent);
+CREATE TABLE child () INHERITS (middle);
+CREATE TABLE holder (id int, shapes shape[]);
+SET client_min_messages = error;
+SELECT authz.protect('typed'), authz.protect('child'), authz.protect('holder');
+SET client_min_messages = warning;
+SELECT authz.create_mask('typed', 'secret', 'null'), authz.create_mask('child', 'secret', 'null');
+SELECT authz.create_policy('other', 'child', '{select}', 'other = ''a''');
+ALTER TYPE shape RENAME ATTRIBUTE secret TO tmp CASCADE;
+ALTER TYPE shape DROP ATTRIBUTE secret CASCADE;
+ALTER TABLE parent RENAME COLUMN secret TO tmp;
+ALTER VIEW parent RENAME COLUMN secret TO tmp;
+ALTER TABLE parent RENAME COLUMN other TO tmp;
+ALTER TABLE parent ALTER COLUMN other TYPE int USING 1;
+ALTER TYPE shape RENAME ATTRIBUTE other TO known CASCADE;
+SELECT authz.create_policy('shape', 'holder', '{select}', '(shapes[1]).known = ''a''');
+ALTER TYPE shape RENAME ATTRIBUTE known TO other CASCADE;
+ALTER TYPE shape ADD ATTRIBUTE more int CASCADE;
+DROP TABLE typed, child, middle, parent, holder;
+DROP TYPE shape;
+
 -- Row security stays as authz.protect made it, whoever asks.
 ALTER TABLE doc DISABLE ROW LEVEL SECURITY;
 ALTER TABLE doc NO FORCE ROW LEVEL SECURITY;

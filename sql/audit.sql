@@ -161,6 +161,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	trigger record;
+	enable text[] := '{}';
 BEGIN
 	FOR trigger IN
 		SELECT w.*, array_to_string(ARRAY(SELECT e.event
@@ -173,9 +174,11 @@ BEGIN
 			CASE WHEN trigger.old_table IS NOT NULL OR trigger.new_table IS NOT NULL THEN 'REFERENCING' END,
 			'OLD TABLE AS ' || trigger.old_table, 'NEW TABLE AS ' || trigger.new_table,
 			CASE WHEN trigger.type & 1 = 1 THEN 'ROW' ELSE 'STATEMENT' END, trigger.function);
-		EXECUTE format('ALTER TABLE %s ENABLE %s TRIGGER %I', audited.relation,
-			CASE trigger.enabled WHEN 'A' THEN 'ALWAYS' ELSE 'REPLICA' END, trigger.name);
+		enable := enable || format('ENABLE %s TRIGGER %I', CASE trigger.enabled WHEN 'A' THEN 'ALWAYS' ELSE 'REPLICA' END, trigger.name);
 	END LOOP;
+	IF enable <> '{}' THEN
+		EXECUTE format('ALTER TABLE %s %s', audited.relation, array_to_string(enable, ', '));
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION authz.install_audit(authz.audited_table) IS 'the triggers of one audited table';
@@ -597,13 +600,15 @@ BEGIN
 		touched := touched || new.inhrelid;
 	END LOOP;
 	FOR detached IN
-		SELECT * FROM authz.audited_table t
-		WHERE t.active AND t.logical <> t.relation
-			AND t.logical IN (SELECT a.logical FROM authz.audited_table a WHERE a.relation = ANY (touched))
-			AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relation)
-			AND t.relation NOT IN (SELECT d FROM authz.descendants(t.logical) d)
-			AND NOT EXISTS (SELECT FROM pg_inherits i JOIN authz.audited_table p ON p.relation = i.inhparent
-							WHERE i.inhrelid = t.relation AND p.active AND p.logical = t.logical)
+		-- Materialized: there are few of these, and many parts.
+		WITH alone AS MATERIALIZED (
+			SELECT * FROM authz.audited_table t
+			WHERE t.active AND t.logical <> t.relation
+				AND t.logical IN (SELECT a.logical FROM authz.audited_table a WHERE a.relation = ANY (touched))
+				AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relation)
+				AND NOT EXISTS (SELECT FROM pg_inherits i JOIN authz.audited_table p ON p.relation = i.inhparent
+								WHERE i.inhrelid = t.relation AND p.active AND p.logical = t.logical))
+		SELECT * FROM alone t WHERE t.relation NOT IN (SELECT d FROM authz.descendants(t.logical) d)
 	LOOP
 		-- On its own, or as part of another parent; its own parts follow it.
 		UPDATE authz.audited_table t SET logical = coalesce(
@@ -646,17 +651,17 @@ BEGIN
 	END IF;
 	PERFORM authz.extend_audit(touched, lower(TG_TAG));
 	-- ATTACH and DETACH PARTITION name the parent only.
-	PERFORM authz.check_audit(authz.altered_with(touched) || ARRAY(SELECT unnest(ARRAY[i.inhrelid, i.inhparent]) FROM pg_inherits i WHERE touched && ARRAY[i.inhparent, i.inhrelid])
-		|| ARRAY(SELECT t.relation::oid FROM authz.audited_table t
-				 -- Not for each command of authz.audit itself.
-				 WHERE t.logical IN (SELECT a.logical FROM authz.audited_table a WHERE a.complete AND a.relation = ANY (touched))), lower(TG_TAG));
-	PERFORM authz.refuse_audit(lower(TG_TAG), c.oid, 'what guards records must stay', 'trigger "refuse_change" must stay enabled')
-		FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-		WHERE c.oid = ANY (touched) AND c.relnamespace = 'authz'::regnamespace AND t.tgname = 'refuse_change' AND t.tgenabled IN ('D', 'R');
-	PERFORM authz.refuse_audit(lower(TG_TAG), t, 'what guards records must stay', format('table %s must stay as it is', t::regclass), format('With this command %s.', p))
-		FROM authz.audit_tables() t, authz.log_problem(t) p
-		-- A dump brings tables before their triggers.
-		WHERE t = ANY (touched) AND p NOT LIKE 'trigger %';
+	PERFORM authz.check_audit(authz.altered_with(touched)
+		|| ARRAY(SELECT unnest(ARRAY[i.inhrelid, i.inhparent]) FROM pg_inherits i WHERE touched && ARRAY[i.inhparent, i.inhrelid]), lower(TG_TAG));
+	IF EXISTS (SELECT FROM pg_class c WHERE c.oid = ANY (touched) AND c.relnamespace = 'authz'::regnamespace) THEN
+		PERFORM authz.refuse_audit(lower(TG_TAG), t.tgrelid, 'what guards records must stay', 'trigger "refuse_change" must stay enabled')
+			FROM pg_trigger t WHERE t.tgrelid = ANY (touched) AND t.tgname = 'refuse_change' AND t.tgfoid = 'authz.refuse_change()'::regprocedure
+				AND t.tgenabled IN ('D', 'R');
+		PERFORM authz.refuse_audit(lower(TG_TAG), t, 'what guards records must stay', format('table %s must stay as it is', t::regclass), format('With this command %s.', p))
+			FROM authz.audit_tables() t, authz.log_problem(t) p
+			-- A dump brings tables before their triggers.
+			WHERE t = ANY (touched) AND p NOT LIKE 'trigger %';
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION authz.audit_after_ddl() IS 'event trigger: audit follows DDL, or refuses it';

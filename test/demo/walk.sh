@@ -93,6 +93,18 @@ gave_like() { [[ $result =~ $1 ]]; }
 # A value, read past every policy.
 truth() { demo_sql -At -c "$1"; }
 
+# Wait until a query says so.
+wait_for()
+{
+	local i
+
+	for ((i = 0; i < 100; i++)); do
+		[ "$(truth "$1")" != t ] || return 0
+		sleep 0.1
+	done
+	die "The demonstration failed: in vain it waited for $1"
+}
+
 # Two private keys, of which the database gets the public halves.
 make_keys()
 {
@@ -356,7 +368,7 @@ show_audit()
 	package=$(truth "SELECT package FROM package WHERE address = '$TEAM' GROUP BY 1 HAVING count(*) = 1
 		ORDER BY package = 'postgresql' DESC, 1 LIMIT 1")
 	key=$(truth "SELECT jsonb_build_object('package', package, 'architecture', architecture) FROM package WHERE package = '$package'")
-	title '7. Audit: changes and reads leave records, and seals tell whether the log of changes is what was written.'
+	title '7. Audit: changes, reads and denied attempts leave records, and seals tell whether these are what was written.'
 	run admin "SELECT authz.audit('package', reads => true);"
 	claim 'the table is audited' gave ''
 	run carol "UPDATE listing SET section = 'database' WHERE package = '$package';"
@@ -368,13 +380,18 @@ show_audit()
 	claim 'carol sees a pseudonym' gave_like '^database \| [0-9a-f]{16}$'
 	run audit "SELECT subject, action, clear_columns, masked_columns, row_count FROM authz.access_log ORDER BY id DESC LIMIT 1;"
 	claim 'what she saw is on record, and that an address was masked' gave 'carol | select | {package,section} | {address} | 1'
+	run carol "SELECT authz.unaudit('package');"
+	claim 'she may not switch it off' gave_like '^ERROR:  permission denied for function unaudit'
+	wait_for "SELECT count(*) = 1 FROM authz.denial_log WHERE kind = 'audit'"
+	run audit "SELECT subject, kind, action, reason FROM authz.denial_log ORDER BY id DESC LIMIT 1;  -- her transaction is gone, the attempt is not"
+	claim 'that she tried is on record' gave 'carol | audit | unaudit | only an administrator of authz may'
 	run audit "SELECT subject, action, allowed, denied FROM authz.activity WHERE subject = 'carol' AND relation = 'public.package';  -- within the hour"
-	claim 'who was active' gave $'carol | select | 1 | 0\ncarol | update | 1 | 0'
+	claim 'who was active' gave $'carol | select | 1 | 0\ncarol | unaudit | 0 | 1\ncarol | update | 1 | 0'
 	run audit 'SELECT count(*) FROM package;  -- needs no right on the table'
 	claim 'the auditor may not read the table' gave 'ERROR:  permission denied for table package'
 	record=$(truth "SELECT max(id) FROM authz.audit_log WHERE action = 'update'")
-	run audit 'SELECT authz.audit_seal();'
-	claim 'the first batch is sealed' gave 1
+	run audit 'SELECT authz.audit_seal();  -- a worker does it every minute, if it is not told otherwise as here'
+	claim 'changes, reads and denials are sealed' gave 3
 	run root "UPDATE authz.audit_log SET subject = 'alice' WHERE id = $record;  -- a superuser"
 	claim 'records are not changed' gave_like '^ERROR:  records of table authz.audit_log cannot be changed or deleted'
 	run root "BEGIN;  ALTER EVENT TRIGGER authz_audit_after_ddl DISABLE;  -- who does not give up
@@ -383,8 +400,8 @@ UPDATE authz.audit_log SET subject = 'alice' WHERE id = $record;
 ALTER TABLE authz.audit_log ENABLE ALWAYS TRIGGER refuse_change;
 ALTER EVENT TRIGGER authz_audit_after_ddl ENABLE ALWAYS;  COMMIT;"
 	claim 'a superuser can force it' gave ''
-	run audit 'SELECT * FROM authz.audit_verify();'
-	claim 'the record is found' gave "1 | f | record changed | $record"
+	run audit 'SELECT * FROM authz.audit_verify() WHERE NOT ok;'
+	claim 'the record is found' gave "2 | f | record changed | $record"
 }
 
 # The tokens, for the user's own psql.

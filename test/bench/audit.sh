@@ -122,12 +122,18 @@ echo "DELETE FROM gone WHERE id = (SELECT nextval('first'));" >"$WORK/delete"
 printf '%s\n' '\set id random(1, 100000)' 'SELECT name FROM person WHERE id = :id;' >"$WORK/point"
 printf '%s\n' '\set id random(1, 99000)' 'SELECT id, name, amount FROM person WHERE id BETWEEN :id AND :id + 999;' >"$WORK/thousand"
 echo 'SELECT count(*), sum(amount) FROM person;' >"$WORK/aggregate"
+for kind in update insert delete; do ln -s $kind "$WORK/durable_$kind"; done
 say "$(printf '%-10s %5s s' set-up $((SECONDS - began)))"
 
 line '' audited plain ratio range best target ''
 for kind in update insert delete tpcb; do rounds "$ROUNDS" tps "$LENGTH" {audited,plain,pgaudit,bare}_$kind; done
+# As servers run: a commit waits for the disk.
+on authz sql -d postgres -c 'ALTER SYSTEM SET fsync = on' -c 'SELECT pg_reload_conf()' >/dev/null
+for kind in update insert delete; do rounds "$ROUNDS" tps "$LENGTH" {audited,plain}_durable_$kind; done
+on authz sql -d postgres -c 'ALTER SYSTEM RESET fsync' -c 'SELECT pg_reload_conf()' >/dev/null
 say 'one row, one transaction, per second (ratio: of times)'
 for kind in update insert delete; do row "  ${kind^^}" {audited,plain}_$kind '<= 1.3'; done
+for kind in update insert delete; do row "  ${kind^^}, with fsync" {audited,plain}_durable_$kind '<='; done
 for kind in update insert delete; do row "  ${kind^^}, pgAudit" {pgaudit,bare}_$kind '<='; done
 say "TPC-B-like, 2 clients, all four tables, per second (ratio: of times)"
 row '  audited' {audited,plain}_tpcb '<='

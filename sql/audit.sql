@@ -96,12 +96,12 @@ LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_is_audit
 COMMENT ON FUNCTION authz.is_audited(oid) IS 'is the table audited by now, whatever the transaction''s snapshot sees';
 
 CREATE FUNCTION authz.qualified_name(relation regclass) RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 BEGIN ATOMIC
 	SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 	WHERE c.oid = relation;
 END;
-COMMENT ON FUNCTION authz.qualified_name(regclass) IS 'name of a table with its schema, always';
+COMMENT ON FUNCTION authz.qualified_name(regclass) IS 'name of a table with its schema, as records have it';
 
 -- The triggers that a table must have and has not, as pg_trigger has them.  tgtype: 1 for each row, 4 insert,
 -- 8 delete, 16 update, 32 truncate.  Rows are in ordinary tables only; a row trigger of a partitioned table would
@@ -147,7 +147,12 @@ BEGIN ATOMIC
 			ORDER BY 1 LIMIT 1),
 		(SELECT format('column "%s", which the audit excludes, is part of the primary key', a.attname)
 			FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
-			WHERE i.indrelid = c.oid AND i.indisprimary AND a.attname = ANY (audited.exclude_columns)
+			WHERE i.indrelid = c.oid AND i.indisprimary AND (a.attname = ANY (audited.exclude_columns)
+				-- what is generated from it is excluded, too
+				OR EXISTS (SELECT FROM pg_attrdef d JOIN pg_depend p ON p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid
+						AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid
+					JOIN pg_attribute s ON s.attrelid = c.oid AND s.attnum = p.refobjsubid
+					WHERE d.adrelid = c.oid AND d.adnum = a.attnum AND s.attname = ANY (audited.exclude_columns)))
 			ORDER BY 1 LIMIT 1),
 		(SELECT format('trigger "%s" is missing, altered or disabled', w.name)
 			FROM authz.missing_audit_triggers(audited) w ORDER BY w.name LIMIT 1))
@@ -687,7 +692,7 @@ $$;
 COMMENT ON FUNCTION authz.audit_check_drop() IS 'event trigger: only an administrator drops an audited table';
 
 CREATE FUNCTION authz.audit_forget() RETURNS event_trigger
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
 DECLARE
 	tables oid[] := ARRAY(SELECT o.objid FROM pg_event_trigger_dropped_objects() o
@@ -696,11 +701,11 @@ DECLARE
 BEGIN
 	FOR gone IN
 		WITH d AS (DELETE FROM authz.audited_table t WHERE t.relation = ANY (tables) RETURNING t.*)
-		SELECT o.object_identity, d.* FROM d JOIN pg_event_trigger_dropped_objects() o
+		SELECT format('%I.%I', o.address_names[1], o.address_names[2]) AS name, d.* FROM d JOIN pg_event_trigger_dropped_objects() o
 			ON o.classid = 'pg_class'::regclass AND o.objid = d.relation AND o.objsubid = 0
 		WHERE d.active
 	LOOP
-		PERFORM authz.audit_event(gone.object_identity, gone.trail, 'drop', NULL, NULL);
+		PERFORM authz.audit_event(gone.name, gone.trail, 'drop', NULL, NULL);
 	END LOOP;
 	UPDATE authz.audited_table t SET logical = t.relation WHERE t.logical = ANY (tables);
 	PERFORM authz.check_audit(ARRAY(

@@ -147,7 +147,7 @@ find_table(AuthzAccess *access, Oid relid)
 	table = palloc0_object(AuthzAccessTable);
 	table->relid = relid;
 	(void) authz_readaudit_recorded(relid, &table->trail);
-	table->name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
+	table->name = authz_record_relation_name(relid);
 	table->natts = authz_reading_column_count(relid);
 	table->names = palloc0_array(char *, table->natts + 1);
 	access->tables = lappend(access->tables, table);

@@ -68,13 +68,6 @@ typedef struct Statement
 	bool	   *isnull;
 } Statement;
 
-static const char *
-qualified_name(Relation relation)
-{
-	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
-									  RelationGetRelationName(relation));
-}
-
 static void
 prepare_masks(Statement *statement)
 {
@@ -115,7 +108,7 @@ get_recorder(Statement *statement)
 	{
 		MemoryContext old = MemoryContextSwitchTo(statement->context);
 
-		statement->recorder = authz_record_begin(qualified_name(statement->relation),
+		statement->recorder = authz_record_begin(authz_record_relation_name(RelationGetRelid(statement->relation)),
 												 statement->table.trail, statement->action);
 		MemoryContextSwitchTo(old);
 	}

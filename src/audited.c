@@ -13,8 +13,10 @@
 #include "compat.h"
 
 #include "access/sysattr.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_index.h"
 #include "nodes/makefuncs.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -60,6 +62,13 @@ has_name(char *const *names, int n, const char *name)
 			return true;
 	}
 	return false;
+}
+
+static bool
+is_excluded(Relation relation, const AuthzAudited *audited, const AuthzImageColumn *column, Bitmapset *excluded)
+{
+	return has_name(audited->excluded, audited->nexcluded, column->name) ||
+		(excluded != NULL && bms_overlap(authz_masking_sources(RelationGetRelid(relation), column->index + 1), excluded));
 }
 
 /* A name that no column has any more means that one under another name would be recorded: no. */
@@ -113,6 +122,14 @@ masked_columns(Oid relid)
 	return result;
 }
 
+static void
+set_mask(AuthzAuditedTable *table, const AuthzImageColumn *column, Node *expression)
+{
+	if (table->masks == NULL)
+		table->masks = palloc0(table->natts * sizeof(Node *));
+	table->masks[column->index] = expression;
+}
+
 /* Have a column recorded by what everybody may see of it.  The mask of a table that is not protected holds for nobody. */
 static void
 mask_column(AuthzAuditedTable *table, Relation relation, AuthzImageColumn *column)
@@ -127,9 +144,25 @@ mask_column(AuthzAuditedTable *table, Relation relation, AuthzImageColumn *colum
 		column->hidden = true;
 		return;
 	}
-	if (table->masks == NULL)
-		table->masks = palloc0(table->natts * sizeof(Node *));
-	table->masks[column->index] = mask;
+	set_mask(table, column, mask);
+}
+
+/*
+ * Of a row that is routed to a partition of another layout, the transition table
+ * of an INSERT has no generated columns: the executor notes it before it computes
+ * them.  So they are computed once more.
+ */
+static void
+generate_columns(AuthzAuditedTable *table, Relation relation, const AuthzImageColumn *columns, int n)
+{
+	if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		return;
+	for (int i = 0; i < n; i++)
+	{
+		if (TupleDescAttr(RelationGetDescr(relation), columns[i].index)->attgenerated == ATTRIBUTE_GENERATED_STORED &&
+			!columns[i].hidden && (table->masks == NULL || table->masks[columns[i].index] == NULL))
+			set_mask(table, &columns[i], build_column_default(relation, columns[i].index + 1));
+	}
 }
 
 static void
@@ -155,6 +188,7 @@ fill_table(AuthzAuditedTable *table, Relation relation)
 	AuthzAudited audited;
 	AuthzImageColumn *columns;
 	Bitmapset  *key;
+	Bitmapset  *excluded = NULL;	/* those that are named */
 	int			n;
 
 	if (!authz_catalog_audited(RelationGetRelid(relation), &audited))
@@ -163,18 +197,22 @@ fill_table(AuthzAuditedTable *table, Relation relation)
 				 errmsg("table \"%s\" has the triggers of an audited table, but is none", RelationGetRelationName(relation)),
 				 errhint("Call authz.audit for the table, or drop its triggers authz_audit_*.")));
 	require_columns(relation, audited.excluded, audited.nexcluded);
+	for (int i = 0; i < audited.nexcluded; i++)
+		excluded = bms_add_member(excluded, get_attnum(RelationGetRelid(relation), audited.excluded[i]) -
+								  FirstLowInvalidHeapAttributeNumber);
 
-	columns = authz_image_columns(RelationGetDescr(relation), &n);
+	columns = authz_imagetype_columns(RelationGetDescr(relation), &n);
 	key = primary_key(relation);
 	table->trail = audited.trail;
 	table->natts = RelationGetNumberOfAttributes(relation);
 	mask_columns(table, relation, &audited, columns, n);
+	generate_columns(table, relation, columns, n);
 	table->columns = palloc_array(const AuthzImageColumn *, n + 1);
 	table->keys = palloc_array(const AuthzImageColumn *, n + 1);
 	table->excluded = palloc_array(const AuthzImageColumn *, n + 1);
 	for (int i = 0; i < n; i++)
 	{
-		if (has_name(audited.excluded, audited.nexcluded, columns[i].name))
+		if (is_excluded(relation, &audited, &columns[i], excluded))
 		{
 			table->excluded[table->nexcluded++] = &columns[i];
 			continue;
@@ -186,7 +224,7 @@ fill_table(AuthzAuditedTable *table, Relation relation)
 	/* A key that lacks a column tells no row. */
 	if (table->nkeys != bms_num_members(key))
 		table->nkeys = 0;
-	table->needs_settings = authz_image_needs_settings(columns, n);
+	table->needs_settings = authz_imagetype_need_settings(columns, n);
 }
 
 static void

@@ -88,8 +88,7 @@ look_up(Attempt *attempt)
 	attempt->has_table = OidIsValid(authz_catalog_schema());
 	attempt->relation = attempt->denial->gone;
 	if (OidIsValid(relation) && get_rel_name(relation) != NULL)
-		attempt->relation = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
-													   get_rel_name(relation));
+		attempt->relation = authz_record_relation_name(relation);
 	/* With a refused token nobody is known. */
 	if (attempt->denial->kind != AUTHZ_DENIAL_TOKEN)
 		attempt->identity = authz_identity_get_in_statement();

@@ -10,11 +10,22 @@
  * or a key would not be found again.
  *
  * The binary form is written directly (its description is in utils/jsonb.h):
- * a column of type jsonb is copied as it is, however deep it is nested, and
- * nothing recurses but for arrays and composites of SQL.
+ * a column of type jsonb is copied as it is.  Recursion goes as deep as arrays,
+ * composites and jsonb are nested, to DEPTH_LIMIT.
  *
- * An image is kept far below what an offset in a jsonb can say; what does not
- * fit is told by its length and SHA-256.
+ * A value that has no place is told by its length and SHA-256.  What has none:
+ *
+ * - What would make the text of a record too long: COPY makes a row one string,
+ *   which must stay below 1 GB, or the log could not be dumped.  The worst that
+ *   a byte of an image becomes is \\u0001, 7 characters, where JSON escapes the
+ *   byte and COPY doubles the backslash; entries of a container are written in
+ *   less than 7 characters for each of their bytes.  Only a number is longer
+ *   than that, 1e131071 having ten bytes, so the characters of numbers are
+ *   counted beside.  A record has four images.
+ * - What is nested too deep to be read back from text by a stack of the default
+ *   size.
+ * - Text that is not valid in the database's encoding, which an output function
+ *   may make.
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
@@ -41,166 +52,30 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
+#include "utils/pg_locale.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
 #include "digest.h"
 #include "image.h"
 
-/* Bytes of an image; offsets in a jsonb have 28 bits. */
-#define IMAGE_LIMIT		(128 * 1024 * 1024)
+/*
+ * Characters that values of an image may become: 32 MB of the worst bytes.
+ * Four images have 940 million then.  Beyond that come, for each of at most
+ * 1,600 columns, its name and the room of a digest, which every column has for
+ * itself: so a digest is always written whole, and no small value needs one.
+ * That makes 8 million characters more; the rest of 1 GB is for what else is in
+ * a record.
+ */
+#define CHARACTERS_PER_BYTE	7
+#define IMAGE_LIMIT			(UINT64CONST(32) * 1024 * 1024 * CHARACTERS_PER_BYTE)
+#define DIGEST_ROOM			(112 * CHARACTERS_PER_BYTE)	/* 109 bytes, and the digits of a length */
+#define NO_LIMIT			PG_UINT64_MAX
 
-/* How a value is written. */
-typedef enum ImageKind
-{
-	IMAGE_OUTPUT = 0,			/* a string: what the type's output function says */
-	IMAGE_BOOL,
-	IMAGE_INT2,
-	IMAGE_INT4,
-	IMAGE_INT8,
-	IMAGE_OID,
-	IMAGE_NUMERIC,
-	IMAGE_FLOAT4,
-	IMAGE_FLOAT8,
-	IMAGE_TEXT,					/* the bytes are the string; json too, which is kept to the letter */
-	IMAGE_NAME,
-	IMAGE_DATETIME,				/* ISO 8601, UTC */
-	IMAGE_BYTEA,				/* hexadecimal */
-	IMAGE_JSONB,
-	IMAGE_ARRAY,
-	IMAGE_COMPOSITE
-} ImageKind;
-
-struct AuthzImageType
-{
-	ImageKind	kind;
-	Oid			base;			/* below domains */
-	FmgrInfo	output;
-	AuthzImageType *element;	/* of an array */
-	int16		element_length;
-	bool		element_byval;
-	char		element_align;
-};
+/* Containers in each other. */
+#define DEPTH_LIMIT			6500
 
 static JEntry put_value(AuthzImage *image, const AuthzImageType *type, Datum value);
-
-static ImageKind
-kind_of(Oid base)
-{
-	switch (base)
-	{
-		case BOOLOID:
-			return IMAGE_BOOL;
-		case INT2OID:
-			return IMAGE_INT2;
-		case INT4OID:
-			return IMAGE_INT4;
-		case INT8OID:
-			return IMAGE_INT8;
-		case OIDOID:
-			return IMAGE_OID;
-		case NUMERICOID:
-			return IMAGE_NUMERIC;
-		case FLOAT4OID:
-			return IMAGE_FLOAT4;
-		case FLOAT8OID:
-			return IMAGE_FLOAT8;
-		case TEXTOID:
-		case VARCHAROID:
-		case BPCHAROID:
-		case JSONOID:
-			return IMAGE_TEXT;
-		case NAMEOID:
-			return IMAGE_NAME;
-		case DATEOID:
-		case TIMESTAMPOID:
-		case TIMESTAMPTZOID:
-			return IMAGE_DATETIME;
-		case BYTEAOID:
-			return IMAGE_BYTEA;
-		case JSONBOID:
-			return IMAGE_JSONB;
-		default:
-			return IMAGE_OUTPUT;
-	}
-}
-
-static AuthzImageType *
-make_type(Oid typid)
-{
-	AuthzImageType *type = palloc0(sizeof(AuthzImageType));
-	Oid			output;
-	Oid			element;
-	bool		is_varlena;
-
-	type->base = getBaseType(typid);
-	type->kind = kind_of(type->base);
-	getTypeOutputInfo(type->base, &output, &is_varlena);
-	fmgr_info_cxt(output, &type->output, CurrentMemoryContext);
-	element = get_base_element_type(type->base);
-	if (OidIsValid(element))
-	{
-		type->kind = IMAGE_ARRAY;
-		type->element = make_type(element);
-		get_typlenbyvalalign(element, &type->element_length, &type->element_byval, &type->element_align);
-	}
-	else if (type_is_rowtype(type->base))
-		type->kind = IMAGE_COMPOSITE;
-	return type;
-}
-
-/* jsonb's order of keys: by length, then by bytes. */
-static int
-compare_columns(const void *a, const void *b)
-{
-	const AuthzImageColumn *left = a;
-	const AuthzImageColumn *right = b;
-
-	if (left->name_length != right->name_length)
-		return left->name_length - right->name_length;
-	return memcmp(left->name, right->name, left->name_length);
-}
-
-AuthzImageColumn *
-authz_image_columns(TupleDesc descriptor, int *n)
-{
-	AuthzImageColumn *columns = palloc_array(AuthzImageColumn, Max(descriptor->natts, 1));
-
-	*n = 0;
-	for (int i = 0; i < descriptor->natts; i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
-		AuthzImageColumn *column = &columns[*n];
-
-		if (attribute->attisdropped)
-			continue;
-		column->index = i;
-		column->name = pstrdup(NameStr(attribute->attname));
-		column->hidden = false;
-		column->name_length = strlen(column->name);
-		column->type = make_type(attribute->atttypid);
-		column->byval = attribute->attbyval;
-		column->length = attribute->attlen;
-		(*n)++;
-	}
-	qsort(columns, *n, sizeof(AuthzImageColumn), compare_columns);
-	return columns;
-}
-
-bool
-authz_image_needs_settings(const AuthzImageColumn *columns, int n)
-{
-	for (int i = 0; i < n; i++)
-	{
-		const AuthzImageType *type = columns[i].type;
-
-		while (type->kind == IMAGE_ARRAY)
-			type = type->element;
-		if (type->kind == IMAGE_COMPOSITE || (type->kind == IMAGE_OUTPUT && type->base != UUIDOID))
-			return true;
-	}
-	return false;
-}
 
 static void
 set_for_now(const char *name, const char *value)
@@ -221,6 +96,8 @@ authz_image_enter_settings(void)
 		set_for_now("extra_float_digits", "1");
 	if (bytea_output != BYTEA_OUTPUT_HEX)
 		set_for_now("bytea_output", "hex");
+	if (strcmp(locale_monetary, "C") != 0)
+		set_for_now("lc_monetary", "C");
 	if (strcmp(pg_get_timezone_name(session_timezone), "UTC") != 0)
 		set_for_now("timezone", "UTC");
 	return level;
@@ -235,26 +112,96 @@ authz_image_leave_settings(int level)
 void
 authz_image_init(AuthzImage *image)
 {
+	memset(image, 0, sizeof(*image));
 	initStringInfo(&image->buffer);
-	image->overflow = false;
 }
 
-/* Writing.  What is not written for want of place leaves `overflow` behind. */
+/* Writing.  What has no place is not written and leaves `refused` behind. */
+
+static uint64
+used(const AuthzImage *image)
+{
+	return (uint64) image->buffer.len * CHARACTERS_PER_BYTE + image->digits;
+}
 
 static bool
-fits(AuthzImage *image, Size length)
+may_fit(AuthzImage *image, Size length, Size digits)
 {
-	if (length > IMAGE_LIMIT || image->buffer.len + length > IMAGE_LIMIT)
-		image->overflow = true;
-	return !image->overflow;
+	if (used(image) + (uint64) length * CHARACTERS_PER_BYTE + digits > image->limit)
+		image->refused = true;
+	return !image->refused;
+}
+
+/* Every byte is asked for here before it is written; `digits` are the characters of numbers among them. */
+static bool
+fits(AuthzImage *image, Size length, Size digits)
+{
+	if (!may_fit(image, length, digits))
+		return false;
+	image->digits += digits;
+	return true;
+}
+
+static bool
+enter_container(AuthzImage *image)
+{
+	check_stack_depth();
+	if (++image->depth > DEPTH_LIMIT)
+		image->refused = true;
+	return !image->refused;
+}
+
+static JEntry
+leave_container(AuthzImage *image)
+{
+	image->depth--;
+	return JENTRY_ISCONTAINER;
+}
+
+/* Values in arrays and composites are many; what is made of one does not stay until the row is done. */
+static void
+free_copy(void *copy, Datum value)
+{
+	if (copy != DatumGetPointer(value))
+		pfree(copy);
+}
+
+/* Bytes of a varlena when it is fetched and decompressed. */
+static Size
+raw_length(Datum value)
+{
+	return toast_raw_datum_size(value) - VARHDRSZ;
 }
 
 static JEntry
 put_string(AuthzImage *image, const char *bytes, Size length)
 {
-	if (fits(image, length))
+	if (fits(image, length, 0))
 		appendBinaryStringInfo(&image->buffer, bytes, length);
 	return JENTRY_ISSTRING;
+}
+
+static JEntry
+put_text(AuthzImage *image, Datum value)
+{
+	if (fits(image, raw_length(value), 0))
+	{
+		text	   *string = DatumGetTextPP(value);
+
+		appendBinaryStringInfo(&image->buffer, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
+		free_copy(string, value);
+	}
+	return JENTRY_ISSTRING;
+}
+
+/* As newer versions of PostgreSQL write it; this one writes the byte, which may be no character. */
+static JEntry
+put_char(AuthzImage *image, unsigned char byte)
+{
+	char		text[5];
+
+	snprintf(text, sizeof(text), IS_HIGHBIT_SET(byte) ? "\\%03o" : "%c", byte);
+	return put_string(image, text, strlen(text));
 }
 
 /* Containers and numbers begin at a multiple of four bytes. */
@@ -266,6 +213,28 @@ align(AuthzImage *image)
 	appendBinaryStringInfo(&image->buffer, zeroes, INTALIGN(image->buffer.len) - image->buffer.len);
 }
 
+/* Characters of a finite number; its format on disk is that of numeric.c. */
+static Size
+count_digits(Numeric number)
+{
+	uint16		header;
+	int16		weight;
+	int			scale;
+
+	memcpy(&header, VARDATA_ANY(number), sizeof(header));
+	if ((header & 0xC000) == 0x8000)
+	{
+		scale = (header & 0x1F80) >> 7;
+		weight = (header & 0x0040) ? 0 : header & 0x003F;
+	}
+	else
+	{
+		scale = header & 0x3FFF;
+		memcpy(&weight, (char *) VARDATA_ANY(number) + sizeof(header), sizeof(weight));
+	}
+	return 4 * (Max(weight, 0) + 1) + scale + 2;	/* with sign and point */
+}
+
 static JEntry
 put_numeric(AuthzImage *image, Numeric number)
 {
@@ -275,10 +244,21 @@ put_numeric(AuthzImage *image, Numeric number)
 
 		return put_string(image, text, strlen(text));
 	}
-	align(image);
-	if (fits(image, VARSIZE_ANY(number)))
+	if (fits(image, sizeof(int) - 1 + VARSIZE_ANY(number), count_digits(number)))
+	{
+		align(image);
 		appendBinaryStringInfo(&image->buffer, (char *) number, VARSIZE_ANY(number));
+	}
 	return JENTRY_ISNUMERIC;
+}
+
+static JEntry
+put_new_numeric(AuthzImage *image, Numeric number)
+{
+	JEntry		entry = put_numeric(image, number);
+
+	pfree(number);
+	return entry;
 }
 
 /* A finite number as its shortest text that reads back the same. */
@@ -287,8 +267,8 @@ put_float(AuthzImage *image, char *text)
 {
 	if (strpbrk(text, "nN") != NULL)	/* NaN, Infinity */
 		return put_string(image, text, strlen(text));
-	return put_numeric(image, DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
-																  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
+	return put_new_numeric(image, DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+																	  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
 }
 
 /* A container under construction: its header, then a JEntry for each part. */
@@ -299,18 +279,21 @@ typedef struct Container
 	int			total;			/* their bytes */
 } Container;
 
-static Container
-begin_container(AuthzImage *image, uint32 header, int nentries)
+static bool
+begin_container(AuthzImage *image, Container *container, uint32 header, int nentries)
 {
-	Container	container = {0};
+	Size		size = sizeof(header) + nentries * sizeof(JEntry);
 
+	memset(container, 0, sizeof(*container));
+	if (!fits(image, sizeof(int) - 1 + size, 0))
+		return false;
 	align(image);
-	appendBinaryStringInfo(&image->buffer, (char *) &header, sizeof(header));
-	container.entries = image->buffer.len;
-	enlargeStringInfo(&image->buffer, nentries * sizeof(JEntry));
-	memset(image->buffer.data + image->buffer.len, 0, nentries * sizeof(JEntry));
-	image->buffer.len += nentries * sizeof(JEntry);
-	return container;
+	enlargeStringInfo(&image->buffer, size);
+	memset(image->buffer.data + image->buffer.len, 0, size);
+	memcpy(image->buffer.data + image->buffer.len, &header, sizeof(header));
+	container->entries = image->buffer.len + sizeof(header);
+	image->buffer.len += size;
+	return true;
 }
 
 /* Note a part that begins at `start` and ends here. */
@@ -330,40 +313,47 @@ end_part(AuthzImage *image, Container *container, JEntry type, int start)
 	container->n++;
 }
 
+static void
+put_key(AuthzImage *image, Container *object, const char *name, int length)
+{
+	int			start = image->buffer.len;
+
+	(void) put_string(image, name, length);
+	end_part(image, object, JENTRY_ISSTRING, start);
+}
+
+/* There must be room. */
 static JEntry
 put_digest(AuthzImage *image, const char *bytes, Size length)
 {
-	Container	object = begin_container(image, JB_FOBJECT | 2, 4);
+	Container	object;
 	uint8		digest[AUTHZ_DIGEST_LENGTH];
 	char		hex[2 * AUTHZ_DIGEST_LENGTH];
 	int			start;
 
 	authz_digest_of(bytes, length, digest);
 	authz_digest_to_hex(digest, hex);
-	start = image->buffer.len;
-	appendStringInfoString(&image->buffer, "length");
-	end_part(image, &object, JENTRY_ISSTRING, start);
-	start = image->buffer.len;
-	appendStringInfoString(&image->buffer, "sha256");
-	end_part(image, &object, JENTRY_ISSTRING, start);
+	(void) begin_container(image, &object, JB_FOBJECT | 2, 4);
+	put_key(image, &object, "length", 6);
+	put_key(image, &object, "sha256", 6);
 
 	start = image->buffer.len;
-	(void) put_numeric(image, int64_to_numeric(length));
+	(void) put_new_numeric(image, int64_to_numeric(length));
 	end_part(image, &object, JENTRY_ISNUMERIC, start);
 	start = image->buffer.len;
-	appendBinaryStringInfo(&image->buffer, hex, sizeof(hex));
+	(void) put_string(image, hex, sizeof(hex));
 	end_part(image, &object, JENTRY_ISSTRING, start);
 	return JENTRY_ISCONTAINER;
 }
 
+/* The same; takes less than a digest. */
 static JEntry
 put_hidden(AuthzImage *image)
 {
-	Container	object = begin_container(image, JB_FOBJECT | 1, 2);
-	int			start = image->buffer.len;
+	Container	object;
 
-	appendStringInfoString(&image->buffer, "masked");
-	end_part(image, &object, JENTRY_ISSTRING, start);
+	(void) begin_container(image, &object, JB_FOBJECT | 1, 2);
+	put_key(image, &object, "masked", 6);
 	end_part(image, &object, JENTRY_ISBOOL_TRUE, image->buffer.len);
 	return JENTRY_ISCONTAINER;
 }
@@ -381,31 +371,60 @@ put_datetime(AuthzImage *image, Oid type, Datum value)
 static JEntry
 put_bytea(AuthzImage *image, Datum value)
 {
-	bytea	   *bytes = DatumGetByteaPP(value);
-	Size		length = VARSIZE_ANY_EXHDR(bytes);
+	Size		length = raw_length(value);
 
-	if (fits(image, 2 * length + 2))
+	if (fits(image, 2 * length + 2, 0))
 	{
+		bytea	   *bytes = DatumGetByteaPP(value);
+
 		enlargeStringInfo(&image->buffer, 2 * length + 2);
 		appendStringInfoString(&image->buffer, "\\x");
 		image->buffer.len += hex_encode(VARDATA_ANY(bytes), length, image->buffer.data + image->buffer.len);
+		free_copy(bytes, value);
 	}
 	return JENTRY_ISSTRING;
 }
 
+/* The characters of all numbers in it; refuses what is nested too deep.  A JsonbIterator costs 1 us more for a small document. */
+static Size
+look_into_jsonb(AuthzImage *image, const JsonbContainer *container)
+{
+	int			n = JsonContainerIsObject(container) ? 2 * JsonContainerSize(container) : JsonContainerSize(container);
+	const char *parts = (const char *) &container->children[n];
+	uint32		start = 0;
+	Size		digits = 0;
+
+	if (!enter_container(image))
+		n = 0;
+	for (int i = 0; i < n && !image->refused; i++)
+	{
+		JEntry		entry = container->children[i];
+		const char *part = parts + INTALIGN(start);
+
+		if (JBE_ISNUMERIC(entry))
+			digits += count_digits((Numeric) unconstify(char *, part));
+		else if (JBE_ISCONTAINER(entry))
+			digits += look_into_jsonb(image, (const JsonbContainer *) part);
+		start = JBE_HAS_OFF(entry) ? JBE_OFFLENFLD(entry) : start + JBE_OFFLENFLD(entry);
+	}
+	(void) leave_container(image);
+	return digits;
+}
+
 /* A container is copied; a lone scalar is the only element of an array, and comes out of it. */
 static JEntry
-put_jsonb(AuthzImage *image, Datum value)
+copy_jsonb(AuthzImage *image, Jsonb *jsonb)
 {
-	Jsonb	   *jsonb = DatumGetJsonbP(value);
 	JEntry		entry;
 	const char *data;
 
 	if (!JB_ROOT_IS_SCALAR(jsonb))
 	{
-		align(image);
-		if (fits(image, VARSIZE(jsonb) - VARHDRSZ))
+		if (fits(image, sizeof(int) - 1 + VARSIZE(jsonb) - VARHDRSZ, look_into_jsonb(image, &jsonb->root)))
+		{
+			align(image);
 			appendBinaryStringInfo(&image->buffer, VARDATA(jsonb), VARSIZE(jsonb) - VARHDRSZ);
+		}
 		return JENTRY_ISCONTAINER;
 	}
 	entry = jsonb->root.children[0];
@@ -417,6 +436,20 @@ put_jsonb(AuthzImage *image, Datum value)
 	return entry & JENTRY_TYPEMASK;
 }
 
+static JEntry
+put_jsonb(AuthzImage *image, Datum value)
+{
+	Jsonb	   *jsonb;
+	JEntry		entry;
+
+	if (!may_fit(image, raw_length(value) - sizeof(uint32), 0))
+		return JENTRY_ISCONTAINER;
+	jsonb = DatumGetJsonbP(value);
+	entry = copy_jsonb(image, jsonb);
+	free_copy(jsonb, value);
+	return entry;
+}
+
 /* One dimension of an array, from element *next on. */
 static JEntry
 put_dimension(AuthzImage *image, const AuthzImageType *element, int dimension, int ndimensions, const int *sizes,
@@ -424,15 +457,15 @@ put_dimension(AuthzImage *image, const AuthzImageType *element, int dimension, i
 {
 	Container	array;
 
-	check_stack_depth();
-	if (!fits(image, (Size) sizes[dimension] * sizeof(JEntry)))
-		return JENTRY_ISCONTAINER;
-	array = begin_container(image, JB_FARRAY | sizes[dimension], sizes[dimension]);
-	for (int i = 0; i < sizes[dimension] && !image->overflow; i++)
+	if (!enter_container(image) ||
+		!begin_container(image, &array, JB_FARRAY | sizes[dimension], sizes[dimension]))
+		return leave_container(image);
+	for (int i = 0; i < sizes[dimension] && !image->refused; i++)
 	{
 		int			start = image->buffer.len;
 		JEntry		entry;
 
+		CHECK_FOR_INTERRUPTS();
 		if (dimension + 1 < ndimensions)
 			entry = put_dimension(image, element, dimension + 1, ndimensions, sizes, values, nulls, next);
 		else if (nulls[*next])
@@ -444,148 +477,197 @@ put_dimension(AuthzImage *image, const AuthzImageType *element, int dimension, i
 			entry = put_value(image, element, values[(*next)++]);
 		end_part(image, &array, entry, start);
 	}
-	return JENTRY_ISCONTAINER;
+	return leave_container(image);
 }
 
 static JEntry
 put_array(AuthzImage *image, const AuthzImageType *type, Datum value)
 {
 	ArrayType  *array = DatumGetArrayTypeP(value);
+	const int	none = 0;
 	Datum	   *elements;
 	bool	   *nulls;
-	int			n;
+	int			n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	int			next = 0;
 
 	if (ARR_NDIM(array) == 0)
+		(void) put_dimension(image, type->element, 0, 1, &none, NULL, NULL, &next);
+	else if (may_fit(image, n * sizeof(JEntry), 0))	/* else no memory is taken for the elements */
 	{
-		(void) begin_container(image, JB_FARRAY, 0);
-		return JENTRY_ISCONTAINER;
+		deconstruct_array(array, ARR_ELEMTYPE(array), type->element_length, type->element_byval, type->element_align,
+						  &elements, &nulls, &n);
+		(void) put_dimension(image, type->element, 0, ARR_NDIM(array), ARR_DIMS(array), elements, nulls, &next);
+		pfree(elements);
+		pfree(nulls);
 	}
-	deconstruct_array(array, ARR_ELEMTYPE(array), type->element_length, type->element_byval, type->element_align,
-					  &elements, &nulls, &n);
-	return put_dimension(image, type->element, 0, ARR_NDIM(array), ARR_DIMS(array), elements, nulls, &next);
-}
-
-/* Names, then values, as an object. */
-static JEntry
-put_object(AuthzImage *image, const AuthzImageColumn *const *columns, int n, const Datum *values, const bool *isnull,
-		   bool digest_what_does_not_fit)
-{
-	Container	object = begin_container(image, JB_FOBJECT | n, 2 * n);
-
-	for (int i = 0; i < n; i++)
-	{
-		int			start = image->buffer.len;
-
-		appendBinaryStringInfo(&image->buffer, columns[i]->name, columns[i]->name_length);
-		end_part(image, &object, JENTRY_ISSTRING, start);
-	}
-	for (int i = 0; i < n && !image->overflow; i++)
-	{
-		const AuthzImageColumn *column = columns[i];
-		Datum		value = values[column->index];
-		int			start = image->buffer.len;
-		JEntry		entry = JENTRY_ISNULL;
-
-		if (column->hidden)
-			entry = put_hidden(image);
-		else if (!isnull[column->index])
-			entry = put_value(image, column->type, value);
-		if (image->overflow && digest_what_does_not_fit)
-		{
-			image->overflow = false;
-			image->buffer.len = start;
-			if (column->type->kind == IMAGE_TEXT || column->type->kind == IMAGE_BYTEA)
-			{
-				struct varlena *bytes = PG_DETOAST_DATUM_PACKED(value);
-
-				entry = put_digest(image, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-			}
-			else
-			{
-				char	   *text = OutputFunctionCall(unconstify(FmgrInfo *, &column->type->output), value);
-
-				entry = put_digest(image, text, strlen(text));
-			}
-		}
-		end_part(image, &object, entry, start);
-	}
+	free_copy(array, value);
 	return JENTRY_ISCONTAINER;
 }
 
+/* An object with names; its values are to follow. */
+static bool
+begin_object(AuthzImage *image, Container *object, const AuthzImageColumn *const *columns, int n)
+{
+	if (!begin_container(image, object, JB_FOBJECT | n, 2 * n))
+		return false;
+	for (int i = 0; i < n && !image->refused; i++)
+		put_key(image, object, columns[i]->name, columns[i]->name_length);
+	return !image->refused;
+}
+
 static JEntry
-put_composite(AuthzImage *image, Datum value)
+put_composite(AuthzImage *image, const AuthzImageType *type, Datum value)
 {
 	HeapTupleHeader header = DatumGetHeapTupleHeader(value);
 	TupleDesc	descriptor = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header));
 	HeapTupleData tuple = {0};
-	AuthzImageColumn *columns;
-	const AuthzImageColumn **pointers;
-	Datum	   *values = palloc_array(Datum, Max(descriptor->natts, 1));
-	bool	   *isnull = palloc_array(bool, Max(descriptor->natts, 1));
-	int			n;
+	const AuthzImageRow *row = authz_imagetype_row(type, descriptor);
+	Container	object;
 
-	check_stack_depth();
 	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
 	tuple.t_data = header;
-	heap_deform_tuple(&tuple, descriptor, values, isnull);
-	columns = authz_image_columns(descriptor, &n);
+	heap_deform_tuple(&tuple, descriptor, row->values, row->isnull);
+	if (enter_container(image) && begin_object(image, &object, row->columns, row->n))
+	{
+		for (int i = 0; i < row->n && !image->refused; i++)
+		{
+			const AuthzImageColumn *column = row->columns[i];
+			int			start = image->buffer.len;
+			JEntry		entry = JENTRY_ISNULL;
+
+			if (!row->isnull[column->index])
+				entry = put_value(image, column->type, row->values[column->index]);
+			end_part(image, &object, entry, start);
+		}
+	}
 	ReleaseTupleDesc(descriptor);
-	pointers = palloc_array(const AuthzImageColumn *, Max(n, 1));
-	for (int i = 0; i < n; i++)
-		pointers[i] = &columns[i];
-	return put_object(image, pointers, n, values, isnull, false);
+	free_copy(header, value);
+	return leave_container(image);
+}
+
+static JEntry
+put_output(AuthzImage *image, const AuthzImageType *type, Datum value)
+{
+	char	   *text = authz_imagetype_text(type, value);
+	Size		length = strlen(text);
+
+	if (!pg_verify_mbstr(GetDatabaseEncoding(), text, length, true))
+		image->refused = true;
+	(void) put_string(image, text, length);
+	pfree(text);
+	return JENTRY_ISSTRING;
 }
 
 static JEntry
 put_value(AuthzImage *image, const AuthzImageType *type, Datum value)
 {
 	char		digits[Max(DOUBLE_SHORTEST_DECIMAL_LEN, FLOAT_SHORTEST_DECIMAL_LEN)];
-	char	   *output;
 
 	switch (type->kind)
 	{
-		case IMAGE_BOOL:
+		case AUTHZ_IMAGE_BOOL:
 			return DatumGetBool(value) ? JENTRY_ISBOOL_TRUE : JENTRY_ISBOOL_FALSE;
-		case IMAGE_INT2:
-			return put_numeric(image, int64_to_numeric(DatumGetInt16(value)));
-		case IMAGE_INT4:
-			return put_numeric(image, int64_to_numeric(DatumGetInt32(value)));
-		case IMAGE_INT8:
-			return put_numeric(image, int64_to_numeric(DatumGetInt64(value)));
-		case IMAGE_OID:
-			return put_numeric(image, int64_to_numeric(DatumGetObjectId(value)));
-		case IMAGE_NUMERIC:
+		case AUTHZ_IMAGE_INT2:
+			return put_new_numeric(image, int64_to_numeric(DatumGetInt16(value)));
+		case AUTHZ_IMAGE_INT4:
+			return put_new_numeric(image, int64_to_numeric(DatumGetInt32(value)));
+		case AUTHZ_IMAGE_INT8:
+			return put_new_numeric(image, int64_to_numeric(DatumGetInt64(value)));
+		case AUTHZ_IMAGE_OID:
+			return put_new_numeric(image, int64_to_numeric(DatumGetObjectId(value)));
+		case AUTHZ_IMAGE_NUMERIC:
 			return put_numeric(image, DatumGetNumeric(value));
-		case IMAGE_FLOAT4:
+		case AUTHZ_IMAGE_FLOAT4:
 			(void) float_to_shortest_decimal_buf(DatumGetFloat4(value), digits);
 			return put_float(image, digits);
-		case IMAGE_FLOAT8:
+		case AUTHZ_IMAGE_FLOAT8:
 			(void) double_to_shortest_decimal_buf(DatumGetFloat8(value), digits);
 			return put_float(image, digits);
-		case IMAGE_TEXT:
-			{
-				text	   *string = DatumGetTextPP(value);
-
-				return put_string(image, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
-			}
-		case IMAGE_NAME:
+		case AUTHZ_IMAGE_TEXT:
+			return put_text(image, value);
+		case AUTHZ_IMAGE_NAME:
 			return put_string(image, NameStr(*DatumGetName(value)), strlen(NameStr(*DatumGetName(value))));
-		case IMAGE_DATETIME:
+		case AUTHZ_IMAGE_CHAR:
+			return put_char(image, DatumGetChar(value));
+		case AUTHZ_IMAGE_DATETIME:
 			return put_datetime(image, type->base, value);
-		case IMAGE_BYTEA:
+		case AUTHZ_IMAGE_BYTEA:
 			return put_bytea(image, value);
-		case IMAGE_JSONB:
+		case AUTHZ_IMAGE_JSONB:
 			return put_jsonb(image, value);
-		case IMAGE_ARRAY:
+		case AUTHZ_IMAGE_ARRAY:
 			return put_array(image, type, value);
-		case IMAGE_COMPOSITE:
-			return put_composite(image, value);
-		case IMAGE_OUTPUT:
-			output = OutputFunctionCall(unconstify(FmgrInfo *, &type->output), value);
-			return put_string(image, output, strlen(output));
+		case AUTHZ_IMAGE_COMPOSITE:
+			return put_composite(image, type, value);
+		case AUTHZ_IMAGE_OUTPUT:
+			return put_output(image, type, value);
 	}
 	pg_unreachable();
+}
+
+/* Of a value that has no place. */
+static JEntry
+put_digest_of(AuthzImage *image, const AuthzImageType *type, Datum value)
+{
+	switch (type->kind)
+	{
+		case AUTHZ_IMAGE_TEXT:
+		case AUTHZ_IMAGE_BYTEA:
+		case AUTHZ_IMAGE_JSONB:
+		case AUTHZ_IMAGE_ARRAY:
+		case AUTHZ_IMAGE_COMPOSITE:
+			{
+				struct varlena *bytes = PG_DETOAST_DATUM_PACKED(value);
+
+				return put_digest(image, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+			}
+		default:
+			{
+				char	   *text = authz_imagetype_text(type, value);
+
+				return put_digest(image, text, strlen(text));
+			}
+	}
+}
+
+static JEntry
+put_column(AuthzImage *image, const AuthzImageColumn *column, Datum value, bool isnull)
+{
+	int			start = image->buffer.len;
+	uint64		digits = image->digits;
+	JEntry		entry;
+
+	if (column->hidden)
+		return put_hidden(image);
+	if (isnull)
+		return JENTRY_ISNULL;
+	entry = put_value(image, column->type, value);
+	if (!image->refused)
+		return entry;
+	image->refused = false;
+	image->buffer.len = start;
+	image->digits = digits;
+	image->limit = NO_LIMIT;
+	return put_digest_of(image, column->type, value);
+}
+
+static void
+put_row(AuthzImage *image, const AuthzImageColumn *const *columns, int n, const Datum *values, const bool *isnull)
+{
+	Container	object;
+
+	image->limit = NO_LIMIT;
+	(void) begin_object(image, &object, columns, n);
+	for (int i = 0; i < n; i++)
+	{
+		int			start = image->buffer.len;
+		JEntry		entry;
+
+		/* Each column has the room of a digest. */
+		image->limit = Max(IMAGE_LIMIT, used(image) + DIGEST_ROOM);
+		entry = put_column(image, columns[i], values[columns[i]->index], isnull[columns[i]->index]);
+		end_part(image, &object, entry, start);
+	}
 }
 
 Datum
@@ -595,9 +677,11 @@ authz_image_build(AuthzImage *image, const AuthzImageColumn *const *columns, int
 	Jsonb	   *result;
 
 	resetStringInfo(&image->buffer);
-	image->overflow = false;
+	image->digits = 0;
+	image->refused = false;
+	image->depth = 1;			/* the row */
 	appendStringInfoSpaces(&image->buffer, VARHDRSZ);	/* alignment counts from here */
-	(void) put_object(image, columns, n, values, isnull, true);
+	put_row(image, columns, n, values, isnull);
 	result = MemoryContextAlloc(result_context, image->buffer.len);
 	memcpy(result, image->buffer.data, image->buffer.len);
 	SET_VARSIZE(result, image->buffer.len);

@@ -128,6 +128,30 @@ set_int64(AuthzRecorder *recorder, AttrNumber attribute, int64 value)
 	recorder->values[attribute - 1] = Int64GetDatum(value);
 }
 
+/* The same whatever the session says of quote_all_identifiers. */
+char *
+authz_record_relation_name(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+	char	   *schema = get_namespace_name(get_rel_namespace(relid));
+	bool		quote_all = quote_all_identifiers;
+	char	   *result = NULL;
+
+	if (name == NULL)
+		return NULL;
+	quote_all_identifiers = false;
+	PG_TRY();
+	{
+		result = quote_qualified_identifier(schema, name);
+	}
+	PG_FINALLY();
+	{
+		quote_all_identifiers = quote_all;
+	}
+	PG_END_TRY();
+	return result;
+}
+
 /* inet_client_addr() needs a call of its own for its NULL. */
 const char *
 authz_record_client_address(void)

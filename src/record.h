@@ -60,6 +60,9 @@ typedef struct AuthzCircumstances
 	TimestampTz statement_at;
 } AuthzCircumstances;
 
+/* Name of a relation in records: qualified, quoted only where it must be; NULL if there is none.  palloc'd. */
+extern char *authz_record_relation_name(Oid relid);
+
 /* Where the client is, as inet_out writes it; NULL for a local connection. */
 extern const char *authz_record_client_address(void);
 

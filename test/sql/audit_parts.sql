@@ -128,6 +128,20 @@ SELECT authz.audit('part', '{update}', exclude_columns => '{secret}');
 SELECT relname, actions FROM audits WHERE relname LIKE 'part%';
 SELECT authz.audit('part', exclude_columns => '{secret}');
 SELECT action, relation, old_values -> 'actions' AS before, new_values -> 'actions' AS now FROM since();
+-- Generated columns, in a partition that has them elsewhere.
+CREATE TABLE gen (id int, r int, twice int GENERATED ALWAYS AS (id * 2) STORED, name text, up text GENERATED ALWAYS AS (upper(name)) STORED) PARTITION BY LIST (r);
+CREATE TABLE gen_1 (name text, gone int, r int, up text GENERATED ALWAYS AS (upper(name)) STORED, twice int GENERATED ALWAYS AS (id * 2) STORED, id int);
+ALTER TABLE gen_1 DROP COLUMN gone;
+ALTER TABLE gen ATTACH PARTITION gen_1 FOR VALUES IN (1);
+CREATE TABLE gen_2 PARTITION OF gen FOR VALUES IN (2);
+SELECT authz.audit('gen', exclude_columns => '{name}');
+SELECT count(*) FROM since();
+INSERT INTO gen VALUES (1, 1, DEFAULT, 'a'), (2, 2, DEFAULT, 'b');
+UPDATE gen SET id = 3 WHERE id = 1;
+SELECT action, old_values, new_values FROM since();
+SELECT authz.unaudit('gen');
+DROP TABLE gen;
+SELECT count(*) FROM since();
 -- A row that moves into nowhere: what is known is recorded.
 CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN CASE WHEN NEW.id <> 3 THEN NEW END; END $$;
 CREATE TRIGGER swallow BEFORE INSERT ON part_n FOR EACH ROW EXECUTE FUNCTION swallow();

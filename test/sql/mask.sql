@@ -346,7 +346,7 @@ ROLLBACK;
 SELECT column_name, priority, mask FROM authz.mask WHERE relation = 'rest'::regclass ORDER BY 1;
 DROP TABLE rest;
 -- History knows the name that it last recorded.
-SELECT operation, name FROM authz.policy_history WHERE relation = 'regress_authz.more' AND object_type = 'mask' ORDER BY version, name;
+SELECT operation, name FROM authz.policy_history WHERE relation = 'regress_authz.more' AND object_type = 'mask' ORDER BY operation, name;
 
 -- Under the policies of a parent, its masks hold; one of the part's own is refused.
 CREATE TABLE parent (id int, v text);

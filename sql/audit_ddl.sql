@@ -1,0 +1,180 @@
+-- DDL: audit follows it, or refuses it.  Event triggers run as the owner of the extension, whoever runs the DDL.
+
+CREATE FUNCTION authz.check_audit(touched oid[], action text) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	relation regclass;
+	problem text;
+BEGIN
+	UPDATE authz.audited_table t SET complete = true
+		WHERE t.active AND NOT t.complete AND t.relation = ANY (touched) AND authz.audit_problem(t) IS NULL;
+	SELECT t.relation, authz.audit_problem(t) INTO relation, problem FROM authz.audited_table t
+		WHERE t.complete AND t.relation = ANY (touched) AND authz.audit_problem(t) IS NOT NULL
+			-- One that is gone past the event triggers is in nobody's way; authz.audit_verify tells of it.
+			AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relation) LIMIT 1;
+	IF FOUND THEN
+		PERFORM authz.refuse_audit(action, relation, 'changes would go unrecorded', format('table %s is audited', relation),
+			format('With this command %s.', problem),
+			'An administrator of authz may call authz.unaudit for the table, or authz.audit with other columns.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.check_audit(oid[], text) IS 'raises if changes of an audited table could go unrecorded';
+
+-- New parts of audited tables are audited; parts that were detached stay so on their own.
+CREATE FUNCTION authz.extend_audit(touched oid[], action text) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	new record;
+	parent authz.audited_table;
+	detached authz.audited_table;
+BEGIN
+	LOOP
+		SELECT i.inhrelid, p.* INTO new
+			FROM pg_inherits i JOIN authz.audited_table p ON p.relation = i.inhparent JOIN pg_class c ON c.oid = i.inhrelid
+			WHERE p.active AND (i.inhrelid = ANY (touched) OR i.inhparent = ANY (touched)) AND c.relkind IN ('r', 'p')
+				AND NOT EXISTS (SELECT FROM authz.audited_table t WHERE t.relation = i.inhrelid AND t.active
+					AND t.actions @> p.actions AND t.reads >= p.reads AND t.exclude_columns @> p.exclude_columns AND t.clear_columns <@ p.clear_columns)
+			LIMIT 1;
+		EXIT WHEN NOT FOUND;
+		SELECT * INTO parent FROM authz.audited_table t WHERE t.relation = new.relation;
+		PERFORM authz.audit_as(new.inhrelid::regclass, parent);
+		touched := touched || new.inhrelid;
+	END LOOP;
+	FOR detached IN
+		-- Materialized: there are few of these, and many parts.
+		WITH alone AS MATERIALIZED (
+			SELECT * FROM authz.audited_table t
+			WHERE t.active AND t.logical <> t.relation
+				AND t.logical IN (SELECT a.logical FROM authz.audited_table a WHERE a.relation = ANY (touched))
+				AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relation)
+				AND NOT EXISTS (SELECT FROM pg_inherits i JOIN authz.audited_table p ON p.relation = i.inhparent
+								WHERE i.inhrelid = t.relation AND p.active AND p.logical = t.logical))
+		SELECT * FROM alone t WHERE t.relation NOT IN (SELECT d FROM authz.descendants(t.logical) d)
+	LOOP
+		-- On its own, or as part of another parent; its own parts follow it.
+		UPDATE authz.audited_table t SET logical = coalesce(
+				(SELECT p.logical FROM pg_inherits i JOIN authz.audited_table p ON p.relation = i.inhparent
+					WHERE i.inhrelid = detached.relation AND p.active LIMIT 1), detached.relation)
+			WHERE t.relation = detached.relation
+				OR t.active AND t.logical = detached.logical AND t.relation IN (SELECT d FROM authz.descendants(detached.relation) d);
+		PERFORM authz.check_audit(ARRAY[detached.relation::oid], action);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION authz.extend_audit(oid[], text) IS 'audits new parts of audited tables, and keeps those audited that were detached';
+
+CREATE FUNCTION authz.audit_after_ddl() RETURNS event_trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	touched oid[] := (SELECT array_agg(DISTINCT c.objid) FROM pg_event_trigger_ddl_commands() c);
+BEGIN
+	IF touched IS NULL OR NOT (TG_TAG LIKE '%TABLE%' OR TG_TAG LIKE '%TRIGGER' OR TG_TAG LIKE '%SCHEMA' OR TG_TAG LIKE '%INDEX'
+			-- ALTER VIEW renames columns of tables as well, ALTER TYPE those of tables OF the type.
+			OR TG_TAG LIKE '%VIEW' OR TG_TAG = 'ALTER TYPE') THEN
+		RETURN;
+	END IF;
+	touched := touched || ARRAY(SELECT t.tgrelid FROM pg_trigger t WHERE t.oid = ANY (touched))
+		|| ARRAY(SELECT i.indrelid FROM pg_index i WHERE i.indexrelid = ANY (touched))
+		|| ARRAY(SELECT c.oid FROM pg_type y JOIN pg_class c ON c.reloftype = y.oid WHERE y.typrelid = ANY (touched));
+	-- Audited after this transaction's snapshot was taken: what follows would not see it.
+	IF EXISTS (SELECT FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid, unnest(ARRAY[c.oid, i.inhparent]) o
+			   WHERE c.oid = ANY (touched) AND authz.is_audited(o)
+					AND NOT EXISTS (SELECT FROM authz.audited_table t WHERE t.relation = o AND t.active)) THEN
+		RAISE EXCEPTION 'could not see the audit of a table' USING ERRCODE = 'serialization_failure',
+			DETAIL = 'The table was audited after this transaction began.', HINT = 'Run the transaction again.';
+	END IF;
+	-- What DDL does to values, no trigger sees; that there was some is on record.  (Commands of authz.audit itself
+	-- come while it is not complete.)
+	IF TG_TAG LIKE 'ALTER %' THEN
+		PERFORM authz.audit_event(authz.qualified_name(t.relation), t.trail, 'alter', NULL, NULL)
+			FROM authz.audited_table t WHERE t.active AND t.complete AND t.relation = ANY (touched);
+	END IF;
+	PERFORM authz.extend_audit(touched, lower(TG_TAG));
+	-- ATTACH and DETACH PARTITION name the parent only.
+	PERFORM authz.check_audit(authz.altered_with(touched)
+		|| ARRAY(SELECT unnest(ARRAY[i.inhrelid, i.inhparent]) FROM pg_inherits i WHERE touched && ARRAY[i.inhparent, i.inhrelid]), lower(TG_TAG));
+	IF EXISTS (SELECT FROM pg_class c WHERE c.oid = ANY (touched) AND c.relnamespace = 'authz'::regnamespace) THEN
+		PERFORM authz.refuse_audit(lower(TG_TAG), t.tgrelid, 'what guards records must stay', 'trigger "refuse_change" must stay enabled')
+			FROM pg_trigger t WHERE t.tgrelid = ANY (touched) AND t.tgname = 'refuse_change' AND t.tgfoid = 'authz.refuse_change()'::regprocedure
+				AND t.tgenabled IN ('D', 'R');
+		PERFORM authz.refuse_audit(lower(TG_TAG), t, 'what guards records must stay', format('table %s must stay as it is', t::regclass), format('With this command %s.', p))
+			FROM authz.audit_tables() t, authz.log_problem(t) p
+			-- A dump brings tables before their triggers.
+			WHERE t = ANY (touched) AND p NOT LIKE 'trigger %';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.audit_after_ddl() IS 'event trigger: audit follows DDL, or refuses it';
+
+-- Runs as whoever drops, to see who it is.
+CREATE FUNCTION authz.audit_check_drop() RETURNS event_trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	dropped record;
+BEGIN
+	IF pg_has_role(current_user, 'authz_admin', 'USAGE') THEN
+		RETURN;
+	END IF;
+	SELECT o.objid, o.object_identity INTO dropped FROM pg_event_trigger_dropped_objects() o
+		WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND authz.is_audited(o.objid) LIMIT 1;
+	IF FOUND THEN
+		PERFORM authz.refuse_audit(lower(TG_TAG), dropped.objid, 'only an administrator of authz may', format('table %s is audited', dropped.object_identity),
+			'Its rows would go unrecorded.', 'An administrator of authz may drop it, which is recorded.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.audit_check_drop() IS 'event trigger: only an administrator drops an audited table';
+
+CREATE FUNCTION authz.audit_forget() RETURNS event_trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
+AS $$
+DECLARE
+	tables oid[] := ARRAY(SELECT o.objid FROM pg_event_trigger_dropped_objects() o
+						  WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0);
+	gone record;
+BEGIN
+	FOR gone IN
+		WITH d AS (DELETE FROM authz.audited_table t WHERE t.relation = ANY (tables) RETURNING t.*)
+		SELECT format('%I.%I', o.address_names[1], o.address_names[2]) AS name, d.* FROM d JOIN pg_event_trigger_dropped_objects() o
+			ON o.classid = 'pg_class'::regclass AND o.objid = d.relation AND o.objsubid = 0
+		WHERE d.active
+	LOOP
+		PERFORM authz.audit_event(gone.name, gone.trail, 'drop', NULL, NULL);
+	END LOOP;
+	UPDATE authz.audited_table t SET logical = t.relation WHERE t.logical = ANY (tables);
+	PERFORM authz.check_audit(ARRAY(
+		SELECT to_regclass(format('%I.%I', o.address_names[1], o.address_names[2]))::oid
+		FROM pg_event_trigger_dropped_objects() o
+		WHERE o.object_type IN ('trigger', 'table column', 'table constraint')), lower(TG_TAG));
+	PERFORM authz.refuse_audit(lower(TG_TAG), to_regclass(format('%I.%I', o.address_names[1], o.address_names[2])),
+			'what guards records must stay', 'trigger "refuse_change" must stay')
+		FROM pg_event_trigger_dropped_objects() o
+		WHERE o.object_type = 'trigger' AND o.address_names[1] = 'authz' AND o.address_names[3] = 'refuse_change'
+			AND to_regclass(format('%I.%I', o.address_names[1], o.address_names[2])) IS NOT NULL;
+	-- authz.audit_retain has left a record by now that it drops a partition.
+	PERFORM authz.refuse_audit(lower(TG_TAG), o.objid, 'records are insert-only', 'partitions of the logs are dropped by authz.audit_retain only')
+		FROM pg_event_trigger_dropped_objects() o
+		WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND o.schema_name = 'authz' AND o.object_type = 'table' AND o.object_name ~ '^(access|audit|denial)_log_'
+			AND (SELECT b.kind FROM authz.audit_batch b WHERE b.partition = o.object_name ORDER BY b.batch DESC LIMIT 1) IS DISTINCT FROM 'drop';
+END
+$$;
+COMMENT ON FUNCTION authz.audit_forget() IS 'event trigger: records that an audited table was dropped, refuses to drop what records';
+
+REVOKE ALL ON FUNCTION authz.check_audit(oid[], text), authz.extend_audit(oid[], text), authz.audit_after_ddl(), authz.audit_check_drop(),
+	authz.audit_forget() FROM PUBLIC;
+
+-- sql_drop triggers fire in the order of their names: who may not is refused before anything is forgotten.
+CREATE EVENT TRIGGER authz_audit_after_ddl ON ddl_command_end EXECUTE FUNCTION authz.audit_after_ddl();
+CREATE EVENT TRIGGER authz_audit_check_drop ON sql_drop EXECUTE FUNCTION authz.audit_check_drop();
+CREATE EVENT TRIGGER authz_audit_forget ON sql_drop EXECUTE FUNCTION authz.audit_forget();
+ALTER EVENT TRIGGER authz_audit_after_ddl ENABLE ALWAYS;
+ALTER EVENT TRIGGER authz_audit_check_drop ENABLE ALWAYS;
+ALTER EVENT TRIGGER authz_audit_forget ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER authz_audit_after_ddl IS 'authz: audit follows DDL, or refuses it';
+COMMENT ON EVENT TRIGGER authz_audit_check_drop IS 'authz: only an administrator drops an audited table';
+COMMENT ON EVENT TRIGGER authz_audit_forget IS 'authz: refuses to drop what records changes';

@@ -7,6 +7,10 @@ DECLARE
 	relation regclass;
 	problem text;
 BEGIN
+	-- Audited otherwise after this transaction's snapshot was taken: locking the row finds that out.
+	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+		PERFORM FROM authz.audited_table t WHERE t.relation = ANY (touched) FOR SHARE;
+	END IF;
 	UPDATE authz.audited_table t SET complete = true
 		WHERE t.active AND NOT t.complete AND t.relation = ANY (touched) AND authz.audit_problem(t) IS NULL;
 	SELECT t.relation, authz.audit_problem(t) INTO relation, problem FROM authz.audited_table t
@@ -66,6 +70,21 @@ END
 $$;
 COMMENT ON FUNCTION authz.extend_audit(oid[], text) IS 'audits new parts of audited tables, and keeps those audited that were detached';
 
+-- ALTER TYPE ... RENAME VALUE, DROP ATTRIBUTE, and ALTER TABLE of a row type change values in tables that they do not name.
+CREATE FUNCTION authz.tables_of_types(touched oid[]) RETURNS SETOF oid
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH RECURSIVE y(oid) AS (
+		SELECT t.oid FROM pg_type t WHERE t.oid = ANY (touched) OR t.typrelid = ANY (touched)
+		UNION
+		SELECT coalesce(c.reltype, d.objid) FROM y JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = y.oid
+				LEFT JOIN pg_class c ON c.oid = d.objid AND d.classid = 'pg_class'::regclass
+			WHERE d.classid = 'pg_type'::regclass OR d.classid = 'pg_class'::regclass AND d.objsubid > 0)
+	SELECT DISTINCT d.objid FROM y JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = y.oid
+	WHERE d.classid = 'pg_class'::regclass AND d.objsubid > 0;
+END;
+COMMENT ON FUNCTION authz.tables_of_types(oid[]) IS 'tables with columns of these types, or of the row types of these tables, or made of such types';
+
 CREATE FUNCTION authz.audit_after_ddl() RETURNS event_trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -91,7 +110,8 @@ BEGIN
 	-- come while it is not complete.)
 	IF TG_TAG LIKE 'ALTER %' THEN
 		PERFORM authz.audit_event(authz.qualified_name(t.relation), t.trail, 'alter', NULL, NULL)
-			FROM authz.audited_table t WHERE t.active AND t.complete AND t.relation = ANY (touched);
+			FROM authz.audited_table t WHERE t.active AND t.complete
+				AND (t.relation = ANY (touched) OR t.relation IN (SELECT y FROM authz.tables_of_types(touched) y));
 	END IF;
 	PERFORM authz.extend_audit(touched, lower(TG_TAG));
 	-- ATTACH and DETACH PARTITION name the parent only.
@@ -147,6 +167,12 @@ BEGIN
 		PERFORM authz.audit_event(gone.name, gone.trail, 'drop', NULL, NULL);
 	END LOOP;
 	UPDATE authz.audited_table t SET logical = t.relation WHERE t.logical = ANY (tables);
+	-- Columns that went with their type or schema; ALTER TABLE is recorded at its end.
+	IF TG_TAG NOT LIKE 'ALTER %' THEN
+		PERFORM authz.audit_event(authz.qualified_name(t.relation), t.trail, 'alter', NULL, NULL)
+			FROM authz.audited_table t WHERE t.active AND t.relation IN (
+				SELECT o.objid FROM pg_event_trigger_dropped_objects() o WHERE o.classid = 'pg_class'::regclass AND o.objsubid > 0);
+	END IF;
 	PERFORM authz.check_audit(ARRAY(
 		SELECT to_regclass(format('%I.%I', o.address_names[1], o.address_names[2]))::oid
 		FROM pg_event_trigger_dropped_objects() o
@@ -165,7 +191,7 @@ END
 $$;
 COMMENT ON FUNCTION authz.audit_forget() IS 'event trigger: records that an audited table was dropped, refuses to drop what records';
 
-REVOKE ALL ON FUNCTION authz.check_audit(oid[], text), authz.extend_audit(oid[], text), authz.audit_after_ddl(), authz.audit_check_drop(),
+REVOKE ALL ON FUNCTION authz.check_audit(oid[], text), authz.extend_audit(oid[], text), authz.tables_of_types(oid[]), authz.audit_after_ddl(), authz.audit_check_drop(),
 	authz.audit_forget() FROM PUBLIC;
 
 -- sql_drop triggers fire in the order of their names: who may not is refused before anything is forgotten.

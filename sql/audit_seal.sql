@@ -181,7 +181,7 @@ BEGIN
 				SELECT id, transaction_id FROM authz.audit_log
 				UNION ALL SELECT id, transaction_id FROM authz.access_log
 				UNION ALL SELECT id, transaction_id FROM authz.denial_log) l
-			WHERE l.transaction_id >= pg_snapshot_xmax(pg_current_snapshot())));
+			WHERE l.transaction_id >= pg_snapshot_xmax(pg_current_snapshot()) AND l.transaction_id IS DISTINCT FROM pg_current_xact_id_if_assigned()));
 		PERFORM authz.seal_records(last.after_id, border, begins, '18446744073709551615');
 		begins := '0';
 	ELSIF begins = '18446744073709551615' THEN
@@ -223,18 +223,18 @@ BEGIN ATOMIC
 	seals AS (
 		SELECT s.batch, (s.after_id, s.from_transaction, s.to_transaction) IS NOT DISTINCT FROM (lag(s.after_id) OVER w, lag(s.from_transaction) OVER w, lag(s.to_transaction) OVER w)
 				OR s.from_transaction < s.to_transaction AND s.after_id = coalesce(lag(s.after_id) OVER w, 0) AND s.from_transaction = coalesce(lag(s.to_transaction) OVER w, '0')
-				OR s.from_transaction = '0' AND s.after_id BETWEEN lag(s.after_id) OVER w AND max(s.last_id) OVER (ORDER BY s.batch ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW)
+				OR s.from_transaction = '0' AND s.after_id BETWEEN lag(s.after_id) OVER w AND max(s.last_id) OVER (ORDER BY s.batch ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 				AS goes_on
 		FROM authz.audit_batch s WHERE s.kind = 'seal' WINDOW w AS (ORDER BY s.batch)),
 	drops AS (
-		SELECT d.batch, d.partition ~ '_log_[0-9]{6}$'
-				AND d.sealed_at >= to_timestamp(right(d.partition, 6) || '01 +00', 'YYYYMMDD TZH') + '1 month'
+		SELECT d.batch, CASE WHEN d.partition ~ '_log_[0-9]{4}(0[1-9]|1[0-2])$'
+					THEN d.sealed_at AT TIME ZONE 'UTC' >= to_date(right(d.partition, 6), 'YYYYMM') + '1 month'::interval END
 				AND (d.records, d.root) = (coalesce(sum(s.records), 0), sha256(coalesce(string_agg(s.root, '' ORDER BY s.batch), '')))
 				AS fits
-		FROM authz.audit_batch d LEFT JOIN authz.audit_batch s
-			ON s.partition = d.partition AND s.kind = 'seal' AND s.batch < d.batch
-				AND s.batch > coalesce((SELECT max(e.batch) FROM authz.audit_batch e WHERE e.partition = d.partition AND e.kind = 'drop' AND e.batch < d.batch), 0)
-		WHERE d.kind = 'drop' GROUP BY d.batch)
+		FROM (SELECT e.batch, e.partition, e.sealed_at, e.records, e.root, lag(e.batch, 1, 0::bigint) OVER (PARTITION BY e.partition ORDER BY e.batch) AS after
+				FROM authz.audit_batch e WHERE e.kind = 'drop') d
+			LEFT JOIN authz.audit_batch s ON s.partition = d.partition AND s.kind = 'seal' AND s.batch < d.batch AND s.batch > d.after
+		GROUP BY d.batch, d.partition, d.sealed_at, d.records, d.root)
 	SELECT f.batch, f.problem FROM (
 		SELECT (c.b).batch, CASE
 			WHEN (c.b).hash IS NULL OR (c.b).hash IS DISTINCT FROM authz.audit_batch_hash(c.b) THEN 'seal altered'
@@ -263,9 +263,9 @@ DECLARE
 					  FROM authz.audit_batch b WHERE b.kind = 'seal' ORDER BY b.batch DESC LIMIT 1);
 	result bigint;
 BEGIN
-	EXECUTE format('SELECT coalesce(l.id, 0) FROM ONLY %s l WHERE l.id IS NULL OR l.id < 1 OR l.transaction_id IS NULL OR l.id > $1 AND l.transaction_id >= $2 LIMIT 1',
+	EXECUTE format('SELECT coalesce(l.id, 0) FROM ONLY %s l WHERE l.id IS NULL OR l.id < 1 OR l.transaction_id IS NULL OR l.id > $1 AND l.transaction_id >= $2 AND l.transaction_id IS DISTINCT FROM $3 LIMIT 1',
 				   partition::regclass)
-		INTO result USING coalesce(border, 9223372036854775807), pg_snapshot_xmax(pg_current_snapshot());
+		INTO result USING coalesce(border, 9223372036854775807), pg_snapshot_xmax(pg_current_snapshot()), pg_current_xact_id_if_assigned();
 	RETURN result;
 END
 $$;
@@ -322,6 +322,8 @@ DECLARE
 BEGIN
 	RETURN QUERY
 	WITH parts AS MATERIALIZED (SELECT p.oid, p.name FROM authz.log_partitions() p JOIN pg_class c ON c.oid = p.oid AND c.relkind = 'r'),
+	-- Few: looked for among all batches for each of them, they would cost the square of these.
+	dropped AS MATERIALIZED (SELECT e.partition, e.batch FROM authz.audit_batch e WHERE e.kind = 'drop'),
 	found AS (
 		SELECT 1 AS stage, c.batch, false AS ok, c.problem, NULL::bigint AS first_bad_record FROM authz.verify_chain(outside) c
 		UNION ALL
@@ -330,7 +332,7 @@ BEGIN
 		-- Batches of partitions that are not there, and what says that they were dropped.
 		SELECT 2, b.batch, d.batch IS NOT NULL, CASE WHEN d.batch IS NULL THEN 'partition missing' END, NULL
 		FROM authz.audit_batch b LEFT JOIN LATERAL (
-				SELECT max(e.batch) AS batch FROM authz.audit_batch e WHERE e.partition = b.partition AND e.kind = 'drop' AND e.batch >= b.batch HAVING count(*) > 0) d ON true
+				SELECT max(e.batch) AS batch FROM dropped e WHERE e.partition = b.partition AND e.batch >= b.batch HAVING count(*) > 0) d ON true
 		WHERE d.batch IS NOT NULL OR b.partition NOT IN (SELECT p.name FROM parts p)
 		UNION ALL
 		SELECT 2, (outside ->> 'batch')::bigint, false, 'seal that the digest names is missing', NULL
@@ -357,8 +359,8 @@ CREATE FUNCTION authz.old_partitions(log name, keep interval) RETURNS SETOF name
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT p.name FROM authz.log_partitions() p
-	WHERE p.log = old_partitions.log AND p.name ~ '_log_[0-9]{6}$'
-		AND to_timestamp(right(p.name, 6) || '01 +00', 'YYYYMMDD TZH') + '1 month' <= clock_timestamp() - keep
+	WHERE p.log = old_partitions.log AND CASE WHEN p.name ~ '_log_[0-9]{4}(0[1-9]|1[0-2])$'
+			THEN to_date(right(p.name, 6), 'YYYYMM') + '1 month'::interval <= (clock_timestamp() AT TIME ZONE 'UTC') - keep END
 		-- This month's and later ones are in use.
 		AND right(p.name, 6) < to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMM')
 	ORDER BY p.name;

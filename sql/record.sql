@@ -122,7 +122,7 @@ COMMENT ON FUNCTION authz.log_partitions() IS 'partitions of all logs';
 
 -- A table must be as it was made.
 CREATE FUNCTION authz.log_problem(relation oid) RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET timezone = 'UTC'
 BEGIN ATOMIC
 	SELECT CASE
 		WHEN c.relkind <> CASE WHEN c.relname IN (SELECT l FROM authz.logs() l) THEN 'p' ELSE 'r' END THEN 'it is no ordinary table'
@@ -133,6 +133,10 @@ BEGIN ATOMIC
 			AND t.tgenabled = 'A' AND t.tgfoid = 'authz.refuse_change()'::regprocedure AND t.tgqual IS NULL)
 			THEN 'trigger "refuse_change" is missing, altered or disabled'
 		WHEN EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname <> 'refuse_change') THEN 'it has another trigger'
+		-- Writers go by its name, readers by its bounds.
+		WHEN c.relispartition AND c.relname ~ '_log_[0-9]{4}(0[1-9]|1[0-2])$' AND pg_get_expr(c.relpartbound, c.oid) IS DISTINCT FROM
+			format('FOR VALUES FROM (''%s 00:00:00+00'') TO (''%s 00:00:00+00'')', to_date(right(c.relname, 6), 'YYYYMM'),
+				(to_date(right(c.relname, 6), 'YYYYMM') + '1 month'::interval)::date) THEN 'its bounds are not those of its month'
 		END
 	FROM pg_class c WHERE c.oid = log_problem.relation;
 END;
@@ -152,8 +156,11 @@ COMMENT ON FUNCTION authz.audit_tables() IS 'logs, their partitions and the tabl
 -- (audit, audit_seal, audit_retain).  Attaching one locks neither readers nor writers of the others out;
 -- creating it in place, or in the statement of a writer, would.  (Only the default partition is locked.)
 -- Whoever calls none of these for months has his records in the default partition, sealed and found as all others.
+-- Times are written and read by these settings: others shift the bounds.  What a database's owner has set for tables
+-- must not stop the sealer, which has it too.
 CREATE FUNCTION authz.extend_logs() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	SET datestyle = 'ISO' SET timezone = 'UTC' SET default_tablespace = '' SET default_table_access_method = heap
 AS $$
 DECLARE
 	this_month timestamp := date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC');

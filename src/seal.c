@@ -243,16 +243,20 @@ next_record(Records *records)
 	read_record(records);
 }
 
-static Portal
-open_cursor(const char *query, int n, Oid *types, Datum *values, bool read_only)
+static SPIPlanPtr
+prepare(const char *query, int n, Oid *types)
 {
 	SPIPlanPtr	plan = SPI_prepare(query, n, types);
-	Portal		portal;
 
 	if (plan == NULL)
 		elog(ERROR, "could not prepare \"%s\"", query);
-	portal = SPI_cursor_open(NULL, plan, values, NULL, read_only);
-	return portal;
+	return plan;
+}
+
+static Portal
+open_cursor(const char *query, int n, Oid *types, Datum *values, bool read_only)
+{
+	return SPI_cursor_open(NULL, prepare(query, n, types), values, NULL, read_only);
 }
 
 /* The first record of a partition within bounds is at hand then, if there is one. */
@@ -425,15 +429,22 @@ next_entry(Pages *pages)
 	memcpy(pages->hash, entry.hash, sizeof(entry.hash));
 }
 
-static void
-open_pages(Pages *pages, int64 batch)
+/* One plan for all batches: what is prepared is kept until the end. */
+static SPIPlanPtr
+prepare_pages(void)
 {
 	Oid			types[] = {INT8OID};
+
+	return prepare("SELECT entries FROM authz.audit_page WHERE batch OPERATOR(pg_catalog.=) $1 ORDER BY page", 1, types);
+}
+
+static void
+open_pages(Pages *pages, SPIPlanPtr plan, int64 batch)
+{
 	Datum		values[] = {Int64GetDatum(batch)};
 
 	memset(pages, 0, sizeof(*pages));
-	pages->portal = open_cursor("SELECT entries FROM authz.audit_page WHERE batch OPERATOR(pg_catalog.=) $1 ORDER BY page",
-								1, types, values, true);
+	pages->portal = SPI_cursor_open(NULL, plan, values, NULL, true);
 	next_entry(pages);
 }
 
@@ -478,7 +489,7 @@ compare_places(const Records *records, const Pages *pages)
 
 /* Compare a batch with the records from the one at hand on; the first that is not of it is at hand then. */
 static void
-verify_batch(ReturnSetInfo *result, Records *records, int64 batch, uint64 to, int64 nrecords, const uint8 *root)
+verify_batch(ReturnSetInfo *result, Records *records, SPIPlanPtr plan, int64 batch, uint64 to, int64 nrecords, const uint8 *root)
 {
 	Tree	   *tree = palloc0(sizeof(Tree));
 	uint8		found[AUTHZ_DIGEST_LENGTH];
@@ -486,7 +497,7 @@ verify_batch(ReturnSetInfo *result, Records *records, int64 batch, uint64 to, in
 	int64		record = -1;
 	Pages		pages;
 
-	open_pages(&pages, batch);
+	open_pages(&pages, plan, batch);
 	add_columns(tree, RelationGetDescr(records->partition));
 	for (;;)
 	{
@@ -548,6 +559,7 @@ authz_audit_verify_partition(PG_FUNCTION_ARGS)
 	Datum		values[] = {PG_GETARG_DATUM(1), PG_GETARG_DATUM(2), PG_GETARG_DATUM(3)};
 	Records		records;
 	Portal		batches;
+	SPIPlanPtr	pages;
 	bool		added = false;
 	uint64		horizon = U64FromFullTransactionId(DatumGetFullTransactionId(PG_GETARG_DATUM(5)));
 
@@ -560,6 +572,7 @@ authz_audit_verify_partition(PG_FUNCTION_ARGS)
 						  " WHERE kind OPERATOR(pg_catalog.=) 'seal' AND partition OPERATOR(pg_catalog.=) $1"
 						  " AND batch OPERATOR(pg_catalog.>) $2 AND after_id OPERATOR(pg_catalog.=) $3"
 						  " ORDER BY from_transaction, batch", 3, types, values, true);
+	pages = prepare_pages();
 	for (;;)
 	{
 		SPITupleTable *table;
@@ -590,7 +603,7 @@ authz_audit_verify_partition(PG_FUNCTION_ARGS)
 
 			if (!isnull && VARSIZE_ANY_EXHDR(DatumGetByteaPP(root)) == sizeof(expected))
 				memcpy(expected, VARDATA_ANY(DatumGetByteaPP(root)), sizeof(expected));
-			verify_batch(result, &records, DatumGetInt64(SPI_getbinval(tuple, table->tupdesc, 1, &isnull)),
+			verify_batch(result, &records, pages, DatumGetInt64(SPI_getbinval(tuple, table->tupdesc, 1, &isnull)),
 						 U64FromFullTransactionId(DatumGetFullTransactionId(SPI_getbinval(tuple, table->tupdesc, 3, &isnull))),
 						 DatumGetInt64(SPI_getbinval(tuple, table->tupdesc, 4, &isnull)), expected);
 		}

@@ -323,11 +323,12 @@ authz_sealer_main(Datum arg)
  * In the launcher
  */
 
-/* What there is of databases: oids of all, and of those that can be connected to and are no templates. */
+/* What there is of databases: oids of all, of those that can be connected to, and of templates. */
 typedef struct Databases
 {
 	List	   *all;
 	List	   *usable;
+	List	   *templates;		/* looked after only if something was recorded there: whoever copies one waits */
 } Databases;
 
 /* Read pg_database, which the launcher can though it is connected to none. */
@@ -349,8 +350,10 @@ read_databases(MemoryContext context)
 		MemoryContext old = MemoryContextSwitchTo(context);
 
 		databases.all = lappend_oid(databases.all, form->oid);
-		if (form->datallowconn && !form->datistemplate && !database_is_invalid_form(form))
+		if (form->datallowconn && !database_is_invalid_form(form))
 			databases.usable = lappend_oid(databases.usable, form->oid);
+		if (form->datistemplate)
+			databases.templates = lappend_oid(databases.templates, form->oid);
 		MemoryContextSwitchTo(old);
 	}
 	table_endscan(scan);
@@ -425,7 +428,8 @@ begin_round(Round *round)
 		round->databases = palloc_array(Oid, list_length(databases.usable) + 1);
 		foreach(cell, databases.usable)
 		{
-			if (list_member_oid(set, lfirst_oid(cell)) || (others && !list_member_oid(known, lfirst_oid(cell))))
+			if (list_member_oid(set, lfirst_oid(cell)) || (others && !list_member_oid(known, lfirst_oid(cell)) &&
+													  !list_member_oid(databases.templates, lfirst_oid(cell))))
 				round->databases[round->n++] = lfirst_oid(cell);
 		}
 	}
@@ -521,7 +525,10 @@ authz_sealer_open(void)
 	ListCell   *cell;
 
 	foreach(cell, databases.usable)
-		pg_atomic_write_u32(get_mark(lfirst_oid(cell)), 1);
+	{
+		if (!list_member_oid(databases.templates, lfirst_oid(cell)))
+			pg_atomic_write_u32(get_mark(lfirst_oid(cell)), 1);
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }

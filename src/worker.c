@@ -13,6 +13,8 @@
  */
 #include "compat.h"
 
+#include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -94,6 +96,11 @@ authz_worker_connect(Oid database, const char *lock_timeout, const char *synchro
 	};
 
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+
+	/* Who it runs as is a setting as well; it is looked up, hence the transaction. */
+	StartTransactionCommand();
+	SetConfigOption("session_authorization", GetUserNameFromId(BOOTSTRAP_SUPERUSERID, false), PGC_SUSET, PGC_S_OVERRIDE);
+	CommitTransactionCommand();
 	for (int i = 0; i < lengthof(options); i++)
 		SetConfigOption(options[i][0], options[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 }

@@ -183,7 +183,7 @@ ALTER TYPE wide_pair ADD ATTRIBUTE added int;
 INSERT INTO pairs SELECT 3, ARRAY[jsonb_populate_record(NULL::wide_pair, '{"renamed": "x", "added": 3}')];
 SELECT key, CASE WHEN jsonb_typeof(a) = 'array' THEN jsonb_array_length(a) END AS n, a -> -1 -> 's' AS s, a -> -1 -> 'renamed' AS renamed, a -> -1 -> 'added' AS added,
 	a -> 'length' AS length, new_values = new_values::text::jsonb AS reads
-FROM (SELECT *, new_values -> 'a' AS a FROM recorded ORDER BY id DESC LIMIT 3) r ORDER BY key;
+FROM (SELECT *, new_values -> 'a' AS a FROM recorded WHERE action = 'insert' ORDER BY id DESC LIMIT 3) r ORDER BY key;
 -- Many elements cost no memory before they are refused.
 CREATE TABLE flags (id int PRIMARY KEY, f bool[], c "char"[]);
 SELECT authz.audit('flags');

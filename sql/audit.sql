@@ -137,8 +137,8 @@ BEGIN ATOMIC
 		(SELECT format('it would be changed unrecorded through its parent %s', i.inhparent::regclass) FROM pg_inherits i
 			WHERE i.inhrelid = c.oid AND audited.actions <> '{}'
 				AND NOT EXISTS (SELECT FROM authz.audited_table p WHERE p.relation = i.inhparent AND p.active
-					-- What it was audited for by itself, a parent must be too.
-					AND (audited.logical <> audited.relation OR p.actions @> array_remove(audited.actions, 'truncate')))
+					-- What it is audited for, by itself or for another parent, this one must be too.
+					AND p.actions @> array_remove(audited.actions, 'truncate'))
 			ORDER BY 1 LIMIT 1),
 		(SELECT format('its part %s is a %s table, whose changes cannot be recorded', i.inhrelid::regclass, CASE f.relkind WHEN 'f' THEN 'foreign' ELSE 'temporary' END)
 			FROM pg_inherits i JOIN pg_class f ON f.oid = i.inhrelid

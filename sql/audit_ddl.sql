@@ -13,10 +13,11 @@ BEGIN
 	END IF;
 	UPDATE authz.audited_table t SET complete = true
 		WHERE t.active AND NOT t.complete AND t.relation = ANY (touched) AND authz.audit_problem(t) IS NULL;
-	SELECT t.relation, authz.audit_problem(t) INTO relation, problem FROM authz.audited_table t
-		WHERE t.complete AND t.relation = ANY (touched) AND authz.audit_problem(t) IS NOT NULL
+	SELECT t.relation, p INTO relation, problem FROM authz.audited_table t, authz.audit_problem(t) p
+		-- What is not complete yet waits for its triggers; for the right parents it would wait in vain.
+		WHERE t.active AND t.relation = ANY (touched) AND p IS NOT NULL AND (t.complete OR p LIKE 'it would be changed unrecorded%')
 			-- One that is gone past the event triggers is in nobody's way; authz.audit_verify tells of it.
-			AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relation) LIMIT 1;
+			AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relation) ORDER BY t.relation::oid LIMIT 1;
 	IF FOUND THEN
 		PERFORM authz.refuse_audit(action, relation, 'changes would go unrecorded', format('table %s is audited', relation),
 			format('With this command %s.', problem),

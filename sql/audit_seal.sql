@@ -305,10 +305,11 @@ BEGIN ATOMIC
 	FROM (VALUES ('authz_audit_after_ddl', 'audit_after_ddl'), ('authz_audit_check_drop', 'audit_check_drop'), ('authz_audit_forget', 'audit_forget')) e(name, function)
 	WHERE NOT EXISTS (SELECT FROM pg_event_trigger t WHERE t.evtname = e.name AND t.evtenabled = 'A' AND t.evtfoid = to_regprocedure(format('authz.%s()', e.function)))
 	UNION ALL
-	SELECT format('function authz.%s() is missing or replaced', f.name)
-	FROM unnest('{audit_statement,audit_row}'::text[]) f(name)
+	SELECT format('function %s is missing or replaced', f.signature)
+	FROM (VALUES ('audit_statement', 'authz.audit_statement()'), ('audit_row', 'authz.audit_row()'), ('audit_event', 'authz.audit_event(text,bigint,text,jsonb,jsonb)'),
+		('refuse_audit', 'authz.refuse_audit(text,oid,text,text,text,text)')) f(name, signature)
 	WHERE NOT EXISTS (SELECT FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-		WHERE p.oid = to_regprocedure(format('authz.%s()', f.name)) AND l.lanname = 'c' AND p.prosrc = 'authz_' || f.name AND p.probin = 'MODULE_PATHNAME');
+		WHERE p.oid = to_regprocedure(f.signature) AND l.lanname = 'c' AND p.prosrc = 'authz_' || f.name AND p.probin = 'MODULE_PATHNAME');
 END;
 COMMENT ON FUNCTION authz.verify_objects() IS 'tables, triggers and functions of the audit that are not as they were made';
 

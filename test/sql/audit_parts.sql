@@ -197,6 +197,8 @@ SELECT * FROM since();
 -- Two audited parents: what either asks for.
 CREATE TABLE base2 (id int, t text);
 SELECT authz.audit('base2', '{truncate,insert}', exclude_columns => '{t}');
+ALTER TABLE child INHERIT base2; -- which is not audited for updates
+SELECT authz.audit('base2', exclude_columns => '{t}');
 ALTER TABLE child INHERIT base2;
 SELECT * FROM audits WHERE relname IN ('base', 'base2', 'child', 'grandchild');
 ALTER TABLE child NO INHERIT base2;

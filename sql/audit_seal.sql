@@ -320,6 +320,9 @@ AS $$
 DECLARE
 	-- A token that was not made here is refused before anything is read.
 	outside jsonb := authz.audit_read_digest(digest);
+	began timestamptz := clock_timestamp();
+	seconds numeric;
+	megabytes numeric;
 BEGIN
 	RETURN QUERY
 	WITH parts AS MATERIALIZED (SELECT p.oid, p.name FROM authz.log_partitions() p JOIN pg_class c ON c.oid = p.oid AND c.relkind = 'r'),
@@ -344,6 +347,12 @@ BEGIN
 		SELECT f.*, row_number() OVER (PARTITION BY f.batch ORDER BY f.ok, f.stage) AS n FROM found f) s
 	WHERE s.n = 1 OR s.batch IS NULL
 	ORDER BY s.batch NULLS LAST, s.first_bad_record, s.problem;
+	-- Who has waited would like to know for what.
+	seconds := extract(epoch FROM clock_timestamp() - began);
+	IF seconds > 10 THEN
+		megabytes := (SELECT sum(pg_table_size(p.oid)) / 1e6 FROM authz.log_partitions() p);
+		RAISE NOTICE '% MB verified in % s: % MB/s', round(megabytes), round(seconds), round(megabytes / seconds);
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION authz.audit_verify(text) IS

@@ -31,6 +31,8 @@ EXTRA_CLEAN = test/results test/regression.out test/regression.diffs test/tmp_ch
 # test/sql and test/specs, answers from expected.
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+# Its name is in answers.
+override CONTRIB_TESTDB = authz_regress
 REGRESS_OPTS = --inputdir=. --outputdir=test --load-extension=authz
 ISOLATION_OPTS := $(REGRESS_OPTS)
 

@@ -42,7 +42,7 @@ BEGIN
 			WHERE p.active AND (i.inhrelid = ANY (touched) OR i.inhparent = ANY (touched)) AND c.relkind IN ('r', 'p')
 				AND NOT EXISTS (SELECT FROM authz.audited_table t WHERE t.relation = i.inhrelid AND t.active
 					AND t.actions @> p.actions AND t.reads >= p.reads AND t.exclude_columns @> p.exclude_columns AND t.clear_columns <@ p.clear_columns)
-			LIMIT 1;
+			ORDER BY i.inhrelid LIMIT 1;
 		EXIT WHEN NOT FOUND;
 		SELECT * INTO parent FROM authz.audited_table t WHERE t.relation = new.relation;
 		PERFORM authz.audit_as(new.inhrelid::regclass, parent);

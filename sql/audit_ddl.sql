@@ -10,6 +10,11 @@ BEGIN
 	-- Audited otherwise after this transaction's snapshot was taken: locking the row finds that out.
 	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
 		PERFORM FROM authz.audited_table t WHERE t.relation = ANY (touched) FOR SHARE;
+		-- Or not audited at all then, and it has no row yet.
+		IF EXISTS (SELECT FROM unnest(touched) o WHERE authz.is_audited(o) AND NOT EXISTS (SELECT FROM authz.audited_table t WHERE t.relation = o AND t.active)) THEN
+			RAISE EXCEPTION 'could not see the audit of a table' USING ERRCODE = 'serialization_failure',
+				DETAIL = 'The table was audited after this transaction began.', HINT = 'Run the transaction again.';
+		END IF;
 	END IF;
 	UPDATE authz.audited_table t SET complete = true
 		WHERE t.active AND NOT t.complete AND t.relation = ANY (touched) AND authz.audit_problem(t) IS NULL;
@@ -157,6 +162,8 @@ AS $$
 DECLARE
 	tables oid[] := ARRAY(SELECT o.objid FROM pg_event_trigger_dropped_objects() o
 						  WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0);
+	columns oid[] := ARRAY(SELECT o.objid FROM pg_event_trigger_dropped_objects() o
+						   WHERE o.classid = 'pg_class'::regclass AND o.objsubid > 0);
 	gone record;
 BEGIN
 	FOR gone IN
@@ -171,8 +178,8 @@ BEGIN
 	-- Columns that went with their type or schema; ALTER TABLE is recorded at its end.
 	IF TG_TAG NOT LIKE 'ALTER %' THEN
 		PERFORM authz.audit_event(authz.qualified_name(t.relation), t.trail, 'alter', NULL, NULL)
-			FROM authz.audited_table t WHERE t.active AND t.relation IN (
-				SELECT o.objid FROM pg_event_trigger_dropped_objects() o WHERE o.classid = 'pg_class'::regclass AND o.objsubid > 0);
+			FROM authz.audited_table t WHERE t.active
+				AND (t.relation = ANY (columns) OR t.relation IN (SELECT y FROM authz.tables_of_types(columns) y));
 	END IF;
 	PERFORM authz.check_audit(ARRAY(
 		SELECT to_regclass(format('%I.%I', o.address_names[1], o.address_names[2]))::oid

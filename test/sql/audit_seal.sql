@@ -32,7 +32,9 @@ SELECT authz.audit_seal() - b AS batch FROM base;
 -- What is not committed is not sealed yet, nor lost.
 BEGIN;
 DELETE FROM doc WHERE id = 11;
+SELECT count(*) FROM problems;
 SELECT authz.audit_seal() - b AS batch FROM base;
+SELECT count(*) FROM problems;
 COMMIT;
 SELECT authz.audit_seal() - b AS batch FROM base;
 SELECT batch - b AS batch, kind, after_id, last_id - r AS last, records, length(root), length(previous) > 0 AS follows, length(hash), token
@@ -168,6 +170,37 @@ SELECT forge_seal(jsonb_build_object('from_transaction', :'last', 'to_transactio
 SELECT replace(p.problem, to_char(now() AT TIME ZONE 'UTC', 'YYYYMM'), 'MONTH') AS problem, count(*) FROM tamper($$
 	SELECT authz.append_batch(jsonb_populate_record(b, '{"kind": "drop"}')) FROM authz.audit_batch b WHERE b.partition = to_char(now() AT TIME ZONE 'UTC', '"audit_log_"YYYYMM') ORDER BY b.batch DESC LIMIT 1;
 	DO 'BEGIN EXECUTE to_char(now() AT TIME ZONE ''UTC'', ''"DROP TABLE authz.audit_log_"YYYYMM''); END'$$) p GROUP BY 1;
+-- Names that are no months' are no trouble.
+SELECT n AS name, p.problem FROM unnest('{audit_log_999999,audit_log_202013,audit_log_000000,audit_log_,x}'::text[]) n, tamper(format($$
+	SELECT authz.append_batch(jsonb_populate_record(b, '{"kind": "drop", "partition": "%s"}')) FROM authz.audit_batch b WHERE b.kind = 'seal' ORDER BY b.batch DESC LIMIT 1$$, n)) p;
+-- A month's bounds are those of UTC, whoever makes it; others are found.
+SELECT to_char(t, 'YYYYMM') AS month, to_char(t, 'YYYY-MM-01') AS begins, to_char(t + '1 month', 'YYYY-MM-01') AS ends
+	FROM CAST(date_trunc('month', now() AT TIME ZONE 'UTC') + '3 months' AS timestamp) t \gset
+BEGIN;
+ALTER EVENT TRIGGER authz_audit_forget DISABLE;
+\set ECHO none
+SELECT format('DROP TABLE authz.%s_%s', l, :'month') FROM authz.logs() l \gexec
+\set ECHO all
+ALTER EVENT TRIGGER authz_audit_forget ENABLE ALWAYS;
+SET LOCAL timezone = 'Asia/Kolkata';
+SET LOCAL datestyle = 'SQL, DMY';
+SELECT authz.extend_logs();
+SELECT count(*) FROM problems;
+SET LOCAL timezone = 'UTC';
+SET LOCAL datestyle = 'ISO';
+SELECT p.log, pg_get_expr(c.relpartbound, c.oid) = format('FOR VALUES FROM (''%s 00:00:00+00'') TO (''%s 00:00:00+00'')', :'begins', :'ends') AS utc
+	FROM authz.log_partitions() p JOIN pg_class c ON c.oid = p.oid WHERE p.name ~ :'month' ORDER BY p.log;
+ROLLBACK;
+SELECT replace(p.problem, :'month', 'MONTH') AS problem FROM tamper(format($$
+	ALTER TABLE authz.audit_log DETACH PARTITION authz.audit_log_%1$s;
+	ALTER TABLE authz.audit_log ATTACH PARTITION authz.audit_log_%1$s FOR VALUES FROM ('%2$s 05:30+00') TO ('%3$s 00:00+00')$$, :'month', :'begins', :'ends')) p;
+-- Many batches are verified in no time that grows with their square.
+BEGIN;
+SELECT count(authz.append_batch(jsonb_populate_record(l.b, jsonb_build_object('from_transaction', (l.b).to_transaction)))) FROM (
+	SELECT b FROM authz.audit_batch b WHERE b.kind = 'seal' ORDER BY b.batch DESC LIMIT 1) l, generate_series(1, 15000);
+SET LOCAL statement_timeout = '10s';
+SELECT count(*) > 15000 AS verified FROM authz.audit_verify();
+ROLLBACK;
 -- Retention: whole months that are sealed, with a record that is signed and part of the chain.
 SELECT authz.audit_retain(NULL);
 SELECT authz.audit_retain('-1 day');

@@ -128,16 +128,24 @@ $node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM authz.denial_log')
 sealed($node, 'a denied attempt');
 $before = sql($node, $batches);
 
-# Only marked databases; whatever their owners have set.
+# Only marked databases; whatever their owners, who are no superusers, have set: who the sealer is, where the
+# tables are that it makes (of the month that is missing), that it is a template.
 sql($node, 'CREATE ROLE owner; CREATE DATABASE second OWNER owner');
-sql($node, $setup, 'second');
-sql($node, "ALTER DATABASE second SET $_") for 'role = owner', 'default_transaction_read_only = on', q{default_transaction_isolation = 'serializable'}, q{statement_timeout = '1ms'},
-	q{search_path = ''}, 'synchronous_commit = off', q{DateStyle = 'SQL, DMY'}, q{TimeZone = 'Asia/Kathmandu'}, 'bytea_output = escape';
-my $owner = AuthzSession->on($node, database => 'second', options => '-c role=none -c default_transaction_read_only=off -c statement_timeout=0 -c search_path=public');
+my $owner = AuthzSession->on($node, database => 'second');
+sql($node, "SET ROLE owner; ALTER DATABASE second $_") for (map { "SET $_" } 'role = owner', 'session_authorization = owner', 'default_transaction_read_only = on',
+	q{default_transaction_isolation = 'serializable'}, q{statement_timeout = '1ms'}, q{search_path = ''}, 'synchronous_commit = off', q{DateStyle = 'SQL, DMY'},
+	q{TimeZone = 'Asia/Kolkata'}, 'bytea_output = escape', 'default_tablespace = pg_global'), 'IS_TEMPLATE true';
+my $ahead = $owner->query(q{SELECT to_char(now() AT TIME ZONE 'UTC' + '3 months', '"authz.audit_log_"YYYYMM')});
+$owner->query($_) =~ /^ERROR/ && die $owner->{error}{M} for split(/;\n/, $setup), 'ALTER EVENT TRIGGER authz_audit_forget DISABLE', "DROP TABLE $ahead",
+	'ALTER EVENT TRIGGER authz_audit_forget ENABLE ALWAYS';
 is($owner->query($write), '', 'a second database');
-Time::HiRes::sleep(0.1) while $owner->query($unsealed) ne '0' && starts($node) < $starts + 10;
-is($owner->query("$unsealed; SELECT bool_and(ok) FROM authz.audit_verify()"), "0\nt", 'a second database: sealed and verified');
-sql($node, 'ALTER DATABASE second RESET ALL');
+for (1 .. 50)
+{
+	last if $owner->query($unsealed) eq '0';
+	Time::HiRes::sleep(0.1);
+}
+is($owner->query("$unsealed; SELECT bool_and(ok), to_regclass('$ahead') FROM authz.audit_verify()"), "0\nt|$ahead", 'a second database: sealed and verified, its month made');
+sql($node, 'ALTER DATABASE second RESET ALL; ALTER DATABASE second IS_TEMPLATE false');
 is(sql($node, $batches), $before, 'a second database: none in the first');
 
 # A transaction that is open when a sealer comes, then prepared; the only one, so that none is newer.

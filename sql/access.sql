@@ -21,10 +21,7 @@ COMMENT ON COLUMN authz.access_log.by_row_columns IS 'columns of a masked view t
 COMMENT ON COLUMN authz.access_log.row_count IS 'rows that the statement returned or wrote';
 COMMENT ON COLUMN authz.access_log.duration IS 'time that it ran, without pauses between fetches';
 
-CREATE TABLE authz.access_log_default PARTITION OF authz.access_log DEFAULT;
-COMMENT ON TABLE authz.access_log_default IS 'partition of authz.access_log for records of months that have none of their own';
-SELECT authz.seal_off('authz.access_log'), authz.prepare_partition('access_log', 'authz.access_log_default');
-SELECT pg_catalog.pg_extension_config_dump('authz.access_log_default', '');
+SELECT authz.finish_log('access_log');
 
 -- Who ends the recording, reads and rolls back leaves no row of either: the server's log has it.
 CREATE FUNCTION authz.reads_ended() RETURNS trigger

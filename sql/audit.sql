@@ -71,13 +71,10 @@ COMMENT ON COLUMN authz.audit_log.old_key IS 'primary key before the change, if 
 COMMENT ON COLUMN authz.audit_log.old_values IS 'the row before; of an update only the changed columns, but all if the table has no primary key; masked columns as everybody may see them';
 COMMENT ON COLUMN authz.audit_log.new_values IS 'the row after; of an update only the changed columns; masked columns as everybody may see them';
 
-CREATE TABLE authz.audit_log_default PARTITION OF authz.audit_log DEFAULT;
-COMMENT ON TABLE authz.audit_log_default IS 'partition of authz.audit_log for records of months that have none of their own';
-SELECT authz.seal_off('authz.audit_log'), authz.prepare_partition('audit_log', 'authz.audit_log_default');
+SELECT authz.finish_log('audit_log');
 
 SELECT pg_catalog.pg_extension_config_dump('authz.audited_table', '');
 SELECT pg_catalog.pg_extension_config_dump('authz.audit_trail_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('authz.audit_log_default', '');
 
 CREATE FUNCTION authz.audit_statement() RETURNS trigger
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_audit_statement';

@@ -1,5 +1,22 @@
 -- DDL: audit follows it, or refuses it.  Event triggers run as the owner of the extension, whoever runs the DDL.
 
+-- An older snapshot than the audit, or than a change of it, would have what follows decide by what is no more.
+CREATE FUNCTION authz.require_visible_audit(touched oid[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	-- Audited otherwise: locking the row finds that out.
+	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+		PERFORM FROM authz.audited_table t WHERE t.relation = ANY (touched) FOR SHARE;
+	END IF;
+	IF EXISTS (SELECT FROM unnest(touched) o WHERE authz.is_audited(o) AND NOT EXISTS (SELECT FROM authz.audited_table t WHERE t.relation = o AND t.active)) THEN
+		RAISE EXCEPTION 'could not see the audit of a table' USING ERRCODE = 'serialization_failure',
+			DETAIL = 'The table was audited after this transaction began.', HINT = 'Run the transaction again.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION authz.require_visible_audit(oid[]) IS 'raises if one of these tables was audited, or audited otherwise, after the transaction''s snapshot was taken';
+
 CREATE FUNCTION authz.check_audit(touched oid[], action text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -7,15 +24,7 @@ DECLARE
 	relation regclass;
 	problem text;
 BEGIN
-	-- Audited otherwise after this transaction's snapshot was taken: locking the row finds that out.
-	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
-		PERFORM FROM authz.audited_table t WHERE t.relation = ANY (touched) FOR SHARE;
-		-- Or not audited at all then, and it has no row yet.
-		IF EXISTS (SELECT FROM unnest(touched) o WHERE authz.is_audited(o) AND NOT EXISTS (SELECT FROM authz.audited_table t WHERE t.relation = o AND t.active)) THEN
-			RAISE EXCEPTION 'could not see the audit of a table' USING ERRCODE = 'serialization_failure',
-				DETAIL = 'The table was audited after this transaction began.', HINT = 'Run the transaction again.';
-		END IF;
-	END IF;
+	PERFORM authz.require_visible_audit(touched);
 	UPDATE authz.audited_table t SET complete = true
 		WHERE t.active AND NOT t.complete AND t.relation = ANY (touched) AND authz.audit_problem(t) IS NULL;
 	SELECT t.relation, p INTO relation, problem FROM authz.audited_table t, authz.audit_problem(t) p
@@ -105,13 +114,8 @@ BEGIN
 	touched := touched || ARRAY(SELECT t.tgrelid FROM pg_trigger t WHERE t.oid = ANY (touched))
 		|| ARRAY(SELECT i.indrelid FROM pg_index i WHERE i.indexrelid = ANY (touched))
 		|| ARRAY(SELECT c.oid FROM pg_type y JOIN pg_class c ON c.reloftype = y.oid WHERE y.typrelid = ANY (touched));
-	-- Audited after this transaction's snapshot was taken: what follows would not see it.
-	IF EXISTS (SELECT FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid, unnest(ARRAY[c.oid, i.inhparent]) o
-			   WHERE c.oid = ANY (touched) AND authz.is_audited(o)
-					AND NOT EXISTS (SELECT FROM authz.audited_table t WHERE t.relation = o AND t.active)) THEN
-		RAISE EXCEPTION 'could not see the audit of a table' USING ERRCODE = 'serialization_failure',
-			DETAIL = 'The table was audited after this transaction began.', HINT = 'Run the transaction again.';
-	END IF;
+	-- Before parts of what is not seen would be taken for parts of nothing.
+	PERFORM authz.require_visible_audit(touched || ARRAY(SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = ANY (touched)));
 	-- What DDL does to values, no trigger sees; that there was some is on record.  (Commands of authz.audit itself
 	-- come while it is not complete.)
 	IF TG_TAG LIKE 'ALTER %' THEN
@@ -199,7 +203,7 @@ END
 $$;
 COMMENT ON FUNCTION authz.audit_forget() IS 'event trigger: records that an audited table was dropped, refuses to drop what records';
 
-REVOKE ALL ON FUNCTION authz.check_audit(oid[], text), authz.extend_audit(oid[], text), authz.tables_of_types(oid[]), authz.audit_after_ddl(), authz.audit_check_drop(),
+REVOKE ALL ON FUNCTION authz.require_visible_audit(oid[]), authz.check_audit(oid[], text), authz.extend_audit(oid[], text), authz.tables_of_types(oid[]), authz.audit_after_ddl(), authz.audit_check_drop(),
 	authz.audit_forget() FROM PUBLIC;
 
 -- sql_drop triggers fire in the order of their names: who may not is refused before anything is forgotten.

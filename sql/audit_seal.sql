@@ -227,8 +227,7 @@ BEGIN ATOMIC
 				AS goes_on
 		FROM authz.audit_batch s WHERE s.kind = 'seal' WINDOW w AS (ORDER BY s.batch)),
 	drops AS (
-		SELECT d.batch, CASE WHEN d.partition ~ '_log_[0-9]{4}(0[1-9]|1[0-2])$'
-					THEN d.sealed_at AT TIME ZONE 'UTC' >= to_date(right(d.partition, 6), 'YYYYMM') + '1 month'::interval END
+		SELECT d.batch, d.sealed_at AT TIME ZONE 'UTC' >= authz.partition_month(d.partition) + '1 month'::interval
 				AND (d.records, d.root) = (coalesce(sum(s.records), 0), sha256(coalesce(string_agg(s.root, '' ORDER BY s.batch), '')))
 				AS fits
 		FROM (SELECT e.batch, e.partition, e.sealed_at, e.records, e.root, lag(e.batch, 1, 0::bigint) OVER (PARTITION BY e.partition ORDER BY e.batch) AS after
@@ -369,10 +368,9 @@ CREATE FUNCTION authz.old_partitions(log name, keep interval) RETURNS SETOF name
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT p.name FROM authz.log_partitions() p
-	WHERE p.log = old_partitions.log AND CASE WHEN p.name ~ '_log_[0-9]{4}(0[1-9]|1[0-2])$'
-			THEN to_date(right(p.name, 6), 'YYYYMM') + '1 month'::interval <= (clock_timestamp() AT TIME ZONE 'UTC') - keep END
+	WHERE p.log = old_partitions.log AND authz.partition_month(p.name) + '1 month'::interval <= (clock_timestamp() AT TIME ZONE 'UTC') - keep
 		-- This month's and later ones are in use.
-		AND right(p.name, 6) < to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMM')
+		AND authz.partition_month(p.name) < date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')
 	ORDER BY p.name;
 END;
 COMMENT ON FUNCTION authz.old_partitions(name, interval) IS 'months of a log that ended longer ago than this';
@@ -456,4 +454,5 @@ REVOKE ALL ON FUNCTION authz.audit_hash_records(oid, bigint, bigint, xid8, xid8,
 GRANT EXECUTE ON FUNCTION authz.audit_seal(), authz.audit_digest(), authz.audit_verify(text) TO authz_admin, authz_auditor;
 GRANT EXECUTE ON FUNCTION authz.do_audit_retain(interval, name[]) TO authz_admin;
 
+DROP FUNCTION authz.finish_log(name);
 DROP TABLE authz.record;

@@ -21,11 +21,8 @@ COMMENT ON COLUMN authz.denial_log.kind IS 'write: a new row or its columns; tru
 COMMENT ON COLUMN authz.denial_log.action IS 'insert, update, truncate; of a token: set, or use if it could not be verified when it was set or is no longer good; of audit: the command, as drop table, or the function, as unaudit';
 COMMENT ON COLUMN authz.denial_log.reason IS 'a fixed phrase, never a value';
 
-CREATE TABLE authz.denial_log_default PARTITION OF authz.denial_log DEFAULT;
-COMMENT ON TABLE authz.denial_log_default IS 'partition of authz.denial_log for records of months that have none of their own';
-SELECT authz.seal_off('authz.denial_log'), authz.prepare_partition('denial_log', 'authz.denial_log_default');
+SELECT authz.finish_log('denial_log');
 GRANT SELECT ON authz.denial_log TO authz_admin;
-SELECT pg_catalog.pg_extension_config_dump('authz.denial_log_default', '');
 
 CREATE FUNCTION authz.denial_stats(OUT size integer, OUT pending integer, OUT queued bigint, OUT written bigint,
 		OUT logged bigint, OUT waited bigint)

@@ -103,12 +103,33 @@ END
 $$;
 COMMENT ON FUNCTION authz.prepare_partition(name, regclass) IS 'what a partition of a log needs of its own';
 
+-- For months that have no partition of their own.  Dropped with authz.record: the extension's script alone makes logs.
+CREATE FUNCTION authz.finish_log(log name) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	part text := format('authz.%I', log || '_default');
+BEGIN
+	EXECUTE format('CREATE TABLE %s PARTITION OF authz.%I DEFAULT', part, log);
+	EXECUTE format('COMMENT ON TABLE %s IS %L', part, format('partition of authz.%I for records of months that have none of their own', log));
+	PERFORM authz.seal_off(format('authz.%I', log)::regclass), authz.prepare_partition(log, part::regclass);
+	PERFORM pg_extension_config_dump(part::regclass, '');
+END
+$$;
+
 CREATE FUNCTION authz.logs() RETURNS SETOF name
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT unnest(ARRAY['access_log', 'audit_log', 'denial_log']::name[]);
 END;
 COMMENT ON FUNCTION authz.logs() IS 'names of the logs';
+
+CREATE FUNCTION authz.partition_month(partition text) RETURNS date
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT CASE WHEN partition ~ '_log_[0-9]{4}(0[1-9]|1[0-2])$' THEN to_date(right(partition, 6), 'YYYYMM') END;
+END;
+COMMENT ON FUNCTION authz.partition_month(text) IS 'first day, in UTC, of the month that a partition of a log is named after; NULL: it is named after none';
 
 CREATE FUNCTION authz.log_partitions(OUT log name, OUT oid oid, OUT name name) RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -134,11 +155,11 @@ BEGIN ATOMIC
 			THEN 'trigger "refuse_change" is missing, altered or disabled'
 		WHEN EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname <> 'refuse_change') THEN 'it has another trigger'
 		-- Writers go by its name, readers by its bounds.
-		WHEN c.relispartition AND c.relname ~ '_log_[0-9]{4}(0[1-9]|1[0-2])$' AND pg_get_expr(c.relpartbound, c.oid) IS DISTINCT FROM
-			format('FOR VALUES FROM (''%s 00:00:00+00'') TO (''%s 00:00:00+00'')', to_date(right(c.relname, 6), 'YYYYMM'),
-				(to_date(right(c.relname, 6), 'YYYYMM') + '1 month'::interval)::date) THEN 'its bounds are not those of its month'
+		WHEN c.relispartition AND m.month IS NOT NULL AND pg_get_expr(c.relpartbound, c.oid) IS DISTINCT FROM
+			format('FOR VALUES FROM (''%s 00:00:00+00'') TO (''%s 00:00:00+00'')', m.month, (m.month + '1 month'::interval)::date)
+			THEN 'its bounds are not those of its month'
 		END
-	FROM pg_class c WHERE c.oid = log_problem.relation;
+	FROM pg_class c, authz.partition_month(c.relname) m(month) WHERE c.oid = log_problem.relation;
 END;
 COMMENT ON FUNCTION authz.log_problem(oid) IS 'what is wrong with a table of the audit; NULL: nothing';
 
@@ -199,7 +220,7 @@ END
 $$;
 COMMENT ON FUNCTION authz.extend_logs() IS 'make partitions of the logs for this month and the next three';
 
-REVOKE ALL ON FUNCTION authz.refuse_change(), authz.seal_off(regclass), authz.prepare_partition(name, regclass), authz.logs(),
+REVOKE ALL ON FUNCTION authz.refuse_change(), authz.seal_off(regclass), authz.prepare_partition(name, regclass), authz.logs(), authz.partition_month(text),
 	authz.log_partitions(), authz.log_problem(oid), authz.audit_tables(), authz.extend_logs() FROM PUBLIC;
 -- Who writes to an audited table runs the index's.
 REVOKE ALL ON FUNCTION authz.audit_key_order(jsonb) FROM PUBLIC;

@@ -20,7 +20,7 @@ COMMENT ON COLUMN authz.policy_history.version IS 'number of the change; commits
 COMMENT ON COLUMN authz.policy_history.changed_at IS 'start of the transaction that made the change';
 COMMENT ON COLUMN authz.policy_history.object_type IS 'policy, mask, role or role_inheritance';
 COMMENT ON COLUMN authz.policy_history.operation IS 'create, alter or drop';
-COMMENT ON COLUMN authz.policy_history.name IS 'of the object; column and priority of a mask; role -> inherited role of an inheritance';
+COMMENT ON COLUMN authz.policy_history.name IS 'of the object; role -> inherited role of an inheritance';
 COMMENT ON COLUMN authz.policy_history.changed_by IS 'session user';
 COMMENT ON COLUMN authz.policy_history.subject IS 'authz.subject() at the time, if any';
 COMMENT ON COLUMN authz.policy_history.relation IS 'table of a policy or mask, qualified';

@@ -152,21 +152,26 @@ COMMENT ON FUNCTION authz.require_issuer(text) IS 'raises undefined_object if th
 
 CREATE FUNCTION authz.create_issuer(issuer text, audience text[], roles_claim text = 'roles',
 									scopes_claim text = 'scope', subject_claim text = 'sub',
-									attributes jsonb = '{}', clock_skew interval = '30 s') RETURNS void
+									attributes jsonb = '{}', clock_skew interval = '30 s', replace boolean = false) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
 BEGIN
-	IF EXISTS (SELECT FROM authz.issuer AS i WHERE i.issuer = create_issuer.issuer) THEN
-		RAISE EXCEPTION 'issuer "%" already exists', issuer USING ERRCODE = 'duplicate_object';
-	END IF;
-	INSERT INTO authz.issuer (issuer, audience, roles_claim, scopes_claim, subject_claim, attributes, clock_skew)
+	INSERT INTO authz.issuer AS i (issuer, audience, roles_claim, scopes_claim, subject_claim, attributes, clock_skew)
 	VALUES (create_issuer.issuer, create_issuer.audience, create_issuer.roles_claim, create_issuer.scopes_claim,
-			create_issuer.subject_claim, create_issuer.attributes, create_issuer.clock_skew);
+			create_issuer.subject_claim, create_issuer.attributes, create_issuer.clock_skew)
+	ON CONFLICT (issuer) DO UPDATE SET
+		audience = excluded.audience, roles_claim = excluded.roles_claim, scopes_claim = excluded.scopes_claim,
+		subject_claim = excluded.subject_claim, attributes = excluded.attributes, clock_skew = excluded.clock_skew
+	WHERE CASE WHEN authz.require_replace(create_issuer.replace, format('issuer "%s" already exists', i.issuer)) THEN
+		(i.audience, i.roles_claim, i.scopes_claim, i.subject_claim, i.attributes, i.clock_skew) IS DISTINCT FROM
+		(excluded.audience, excluded.roles_claim, excluded.scopes_claim, excluded.subject_claim, excluded.attributes,
+		 excluded.clock_skew) END;
 END
 $$;
-COMMENT ON FUNCTION authz.create_issuer(text, text[], text, text, text, jsonb, interval) IS
-	'accept tokens of an issuer (claim iss) for the given audiences (claim aud), once it has a key';
+COMMENT ON FUNCTION authz.create_issuer(text, text[], text, text, text, jsonb, interval, boolean) IS
+	'accept tokens of an issuer (claim iss) for the given audiences (claim aud), once it has a key; replace: one that is known becomes as given, its keys and token_type stay';
 
 CREATE FUNCTION authz.alter_issuer(issuer text, audience text[] = NULL, roles_claim text = NULL,
 								   scopes_claim text = NULL, subject_claim text = NULL, attributes jsonb = NULL,
@@ -309,12 +314,12 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON authz.issuer TO authz_admin;
 -- Not the column key: a secret can be replaced, but needs no reader.
 GRANT SELECT (issuer, kid, algorithm, valid_during), INSERT, UPDATE, DELETE ON authz.key TO authz_admin;
 REVOKE ALL ON FUNCTION authz.key_problem(text, text), authz.require_issuer(text),
-	authz.create_issuer(text, text[], text, text, text, jsonb, interval),
+	authz.create_issuer(text, text[], text, text, text, jsonb, interval, boolean),
 	authz.alter_issuer(text, text[], text, text, text, jsonb, interval, text),
 	authz.drop_issuer(text), authz.add_key(text, text, text, text, tstzrange), authz.drop_key(text, text),
 	authz.jwk_thumbprint(jsonb), authz.jwk_algorithm(jsonb), authz.set_jwks(text, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION authz.key_problem(text, text), authz.require_issuer(text),
-	authz.create_issuer(text, text[], text, text, text, jsonb, interval),
+	authz.create_issuer(text, text[], text, text, text, jsonb, interval, boolean),
 	authz.alter_issuer(text, text[], text, text, text, jsonb, interval, text),
 	authz.drop_issuer(text), authz.add_key(text, text, text, text, tstzrange), authz.drop_key(text, text),
 	authz.jwk_thumbprint(jsonb), authz.jwk_algorithm(jsonb), authz.set_jwks(text, jsonb) TO authz_admin;

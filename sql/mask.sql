@@ -15,7 +15,10 @@ CREATE TABLE authz.mask (
 	changed_at		timestamptz NOT NULL,
 	changed_by		name NOT NULL,
 	depends_on		oid[] NOT NULL,
+	name			text COLLATE "C" NOT NULL,
 	CONSTRAINT mask_pkey PRIMARY KEY (relation, column_name, priority),
+	CONSTRAINT mask_name_key UNIQUE (relation, name),
+	CONSTRAINT mask_name_given CHECK (name OPERATOR(pg_catalog.<>) ''),
 	CONSTRAINT mask_roles_given CHECK (
 		pg_catalog.cardinality(roles) OPERATOR(pg_catalog.>) 0 AND
 		pg_catalog.array_position(roles, NULL) IS NULL),
@@ -36,6 +39,7 @@ COMMENT ON COLUMN authz.mask.version IS 'number of the change that made it so, s
 COMMENT ON COLUMN authz.mask.changed_at IS 'when the change was made: start of its transaction';
 COMMENT ON COLUMN authz.mask.changed_by IS 'session user who made the change';
 COMMENT ON COLUMN authz.mask.depends_on IS 'objects whose change may break the mask';
+COMMENT ON COLUMN authz.mask.name IS 'unique for the table; if none is given, made from the name of the column';
 
 CREATE FUNCTION authz.canonicalise_mask() RETURNS trigger
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_canonicalise_mask';
@@ -54,14 +58,14 @@ BEGIN
 		AND (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
 		RETURN NEW;
 	END IF;
-	IF (TG_OP = 'INSERT' OR (NEW.relation, NEW.column_name, NEW.priority) <> (OLD.relation, OLD.column_name, OLD.priority)) AND EXISTS (
-		SELECT FROM authz.mask m WHERE m.relation = NEW.relation AND m.column_name = NEW.column_name AND m.priority = NEW.priority) THEN
+	-- What the constraints refuse as well, for those who read messages.
+	IF TG_OP = 'UPDATE' AND EXISTS (SELECT FROM authz.mask m
+			WHERE m.relation = NEW.relation AND m.column_name = NEW.column_name AND m.priority = NEW.priority AND m.name NOT IN (OLD.name, NEW.name)) THEN
 		RAISE EXCEPTION 'column "%" of table % already has a mask of priority %', NEW.column_name, NEW.relation, NEW.priority
 			USING ERRCODE = 'duplicate_object', HINT = 'Give another priority: the mask of the lowest number that applies decides.';
 	END IF;
-	-- What the constraints refuse as well, for those who read messages.
-	IF NEW.mask IS NULL OR NEW.priority IS NULL OR NEW.roles = '{}' OR isempty(NEW.valid_during) THEN
-		RAISE EXCEPTION 'a mask needs a priority, a mask, roles and a time in which it is valid'
+	IF NEW.mask IS NULL OR NEW.priority IS NULL OR NEW.name = '' OR NEW.roles = '{}' OR isempty(NEW.valid_during) THEN
+		RAISE EXCEPTION 'a mask needs a name, a priority, a mask, roles and a time in which it is valid'
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	IF EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = NEW.relation AND t.logical <> t.relation) THEN
@@ -71,12 +75,48 @@ BEGIN
 	END IF;
 	PERFORM authz.require_roles(NEW.roles);
 	NEW.version := authz.next_version();
+	-- No other change is under way from here on, so the name is still free when the row is there.
+	NEW.name := coalesce(NEW.name, (
+		SELECT c FROM generate_series(1, 1 + (SELECT count(*) FROM authz.mask m WHERE m.relation = NEW.relation)) n,
+				concat_ws(' ', NEW.column_name, nullif(n, 1)) c
+			WHERE NOT EXISTS (SELECT FROM authz.mask m WHERE m.relation = NEW.relation AND m.name = c)
+			ORDER BY n LIMIT 1));
 	NEW.changed_at := now();
 	NEW.changed_by := session_user;
 	RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION authz.number_mask() IS 'trigger: version, time and author of a change';
+
+-- Role * is no mask for anonymous.
+CREATE FUNCTION authz.warn_of_unreachable_mask() RETURNS trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	behind authz.mask;
+	before authz.mask;
+BEGIN
+	FOR behind IN
+		SELECT m.* FROM authz.mask m
+		WHERE m.relation = NEW.relation AND m.column_name = NEW.column_name AND m.priority >= NEW.priority AND m.enabled
+		ORDER BY m.priority
+	LOOP
+		SELECT m.* INTO before FROM authz.mask m
+			WHERE m.relation = NEW.relation AND m.column_name = NEW.column_name AND m.priority < behind.priority AND m.enabled
+				AND (behind.name = NEW.name OR m.name = NEW.name)
+				AND m.condition = 'true' AND m.valid_during = '(,)'
+				AND (behind.roles <@ m.roles OR '*' = ANY (m.roles) AND 'anonymous' <> ALL (behind.roles))
+			ORDER BY m.priority LIMIT 1;
+		IF FOUND THEN
+			RAISE WARNING 'mask "%" of column "%" never applies', behind.name, behind.column_name
+				USING DETAIL = format('Mask "%s" of priority %s comes first, and applies to the same roles in every row at any time.', before.name, before.priority),
+					HINT = format('Give mask "%s" a lower priority than %s.', behind.name, before.priority);
+		END IF;
+	END LOOP;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION authz.warn_of_unreachable_mask() IS 'trigger: warns of a mask that another one before it leaves nothing to';
 
 -- BEFORE triggers fire in the order of their names.
 CREATE TRIGGER a_require_owner BEFORE INSERT OR UPDATE OR DELETE ON authz.mask
@@ -86,7 +126,9 @@ CREATE TRIGGER b_canonicalise BEFORE INSERT OR UPDATE ON authz.mask
 CREATE TRIGGER c_number BEFORE INSERT OR UPDATE ON authz.mask
 	FOR EACH ROW EXECUTE FUNCTION authz.number_mask();
 CREATE TRIGGER record AFTER INSERT OR UPDATE OR DELETE ON authz.mask
-	FOR EACH ROW EXECUTE FUNCTION authz.record_change('mask', 'column_name', 'priority', ' ');
+	FOR EACH ROW EXECUTE FUNCTION authz.record_change('mask', 'name');
+CREATE TRIGGER warn_of_unreachable AFTER INSERT OR UPDATE ON authz.mask
+	FOR EACH ROW EXECUTE FUNCTION authz.warn_of_unreachable_mask();
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON authz.mask
 	FOR EACH ROW EXECUTE FUNCTION authz.table_changed();
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON authz.mask
@@ -122,74 +164,116 @@ COMMENT ON FUNCTION authz.is_masked(record, name) IS
 -- The comfortable way to the table.  Bodies are parsed once (BEGIN ATOMIC) and set no search_path:
 -- names in a mask resolve under the path of the caller.
 
-CREATE FUNCTION authz.require_mask(on_table regclass, column_name name, priority integer) RETURNS void
+CREATE FUNCTION authz.find_mask(on_table regclass, column_name name, priority integer, name text) RETURNS integer
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	place integer;
+BEGIN
+	-- Locked, or somebody could drop it before it is changed.
+	SELECT m.priority INTO place FROM authz.mask m
+		WHERE m.relation = on_table AND m.column_name = find_mask.column_name
+			AND CASE WHEN find_mask.name IS NOT NULL THEN m.name = find_mask.name COLLATE "C"
+					 ELSE m.priority = coalesce(find_mask.priority, 100) END FOR UPDATE;
+	IF NOT FOUND AND find_mask.name IS NOT NULL THEN
+		RAISE EXCEPTION 'column "%" of table % has no mask "%"', column_name, on_table, name USING ERRCODE = 'undefined_object';
+	ELSIF NOT FOUND THEN
+		RAISE EXCEPTION 'column "%" of table % has no mask of priority %', column_name, on_table, coalesce(priority, 100)
+			USING ERRCODE = 'undefined_object';
+	END IF;
+	RETURN place;
+END
+$$;
+COMMENT ON FUNCTION authz.find_mask(regclass, name, integer, text) IS
+	'priority of the column''s mask of this name, or else of this priority, or else of 100; raises if there is no such';
+
+CREATE FUNCTION authz.place_mask(on_table regclass, column_name name, priority integer, name text) RETURNS integer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	-- Locked, or somebody could drop it before it is changed.
-	PERFORM FROM authz.mask m
-		WHERE m.relation = on_table AND m.column_name = require_mask.column_name AND m.priority = require_mask.priority FOR UPDATE;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'column "%" of table % has no mask of priority %', column_name, on_table, priority
-			USING ERRCODE = 'undefined_object';
+	IF priority IS NULL THEN
+		RETURN coalesce(
+			(SELECT m.priority FROM authz.mask m
+			 WHERE m.relation = on_table AND m.column_name = place_mask.column_name AND m.name = place_mask.name COLLATE "C"),
+			(SELECT greatest(100, max(m.priority) + 10) FROM authz.mask m
+			 WHERE m.relation = on_table AND m.column_name = place_mask.column_name));
 	END IF;
+	IF EXISTS (SELECT FROM authz.mask m
+			   WHERE m.relation = on_table AND m.column_name = place_mask.column_name AND m.priority = place_mask.priority
+					AND m.name IS DISTINCT FROM place_mask.name COLLATE "C") THEN
+		RAISE EXCEPTION 'column "%" of table % already has a mask of priority %', column_name, on_table, priority
+			USING ERRCODE = 'duplicate_object', HINT = 'Give another priority: the mask of the lowest number that applies decides.';
+	END IF;
+	RETURN priority;
 END
 $$;
-COMMENT ON FUNCTION authz.require_mask(regclass, name, integer) IS 'raises if there is no such mask';
+COMMENT ON FUNCTION authz.place_mask(regclass, name, integer, text) IS
+	'priority for a mask of this name: the one given if it is free, else its present one, else after all that the column has';
 
 CREATE FUNCTION authz.create_mask(
 	on_table regclass, column_name name, mask text, roles text[] DEFAULT '{*}', condition text DEFAULT 'true',
-	priority integer DEFAULT 100, valid_during tstzrange DEFAULT '(,)', description text DEFAULT NULL) RETURNS void
+	priority integer DEFAULT NULL, valid_during tstzrange DEFAULT '(,)', description text DEFAULT NULL,
+	name text DEFAULT NULL, replace boolean DEFAULT false) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
-	INSERT INTO authz.mask (relation, column_name, priority, mask, roles, condition, valid_during, description)
-		VALUES (on_table, create_mask.column_name, create_mask.priority, create_mask.mask, roles, condition,
-				valid_during, description);
+	INSERT INTO authz.mask AS m (relation, column_name, priority, mask, roles, condition, valid_during, description, name)
+		VALUES (on_table, create_mask.column_name, authz.place_mask(on_table, create_mask.column_name, create_mask.priority, create_mask.name),
+				create_mask.mask, roles, condition, valid_during, description, create_mask.name)
+		ON CONFLICT (relation, name) DO UPDATE SET
+			column_name = excluded.column_name, priority = excluded.priority, mask = excluded.mask, roles = excluded.roles,
+			condition = excluded.condition, valid_during = excluded.valid_during, description = excluded.description
+		WHERE CASE WHEN authz.require_replace(replace, format('mask "%s" for table "%s" already exists', m.name, m.relation)) THEN
+			(m.column_name, m.priority, m.mask, m.roles, m.condition, m.valid_during, m.description) IS DISTINCT FROM
+			(excluded.column_name, excluded.priority, excluded.mask, excluded.roles, excluded.condition, excluded.valid_during,
+			 excluded.description) END;
 END;
-COMMENT ON FUNCTION authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text) IS
-	'mask a column for roles, where a condition is true; the lowest priority that applies decides';
+COMMENT ON FUNCTION authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text, text, boolean) IS
+	'mask a column for roles, where a condition is true; the lowest priority that applies decides, without one it comes last; replace: one of this name becomes as given, and stays enabled or disabled';
 
 CREATE FUNCTION authz.alter_mask(
 	on_table regclass, column_name name, mask text DEFAULT NULL, roles text[] DEFAULT NULL, condition text DEFAULT NULL,
-	priority integer DEFAULT 100, valid_during tstzrange DEFAULT NULL, description text DEFAULT NULL,
-	enabled boolean DEFAULT NULL) RETURNS void
+	priority integer DEFAULT NULL, valid_during tstzrange DEFAULT NULL, description text DEFAULT NULL,
+	enabled boolean DEFAULT NULL, name text DEFAULT NULL) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
-	SELECT authz.require_mask(on_table, column_name, priority);
+	SELECT authz.find_mask(on_table, alter_mask.column_name, alter_mask.priority, alter_mask.name);
 	UPDATE authz.mask m SET
 		mask = coalesce(alter_mask.mask, m.mask),
 		roles = coalesce(alter_mask.roles, m.roles),
 		condition = coalesce(alter_mask.condition, m.condition),
+		priority = coalesce(alter_mask.priority, m.priority),
 		valid_during = coalesce(alter_mask.valid_during, m.valid_during),
 		description = nullif(coalesce(alter_mask.description, m.description), ''),
 		enabled = coalesce(alter_mask.enabled, m.enabled)
-	WHERE m.relation = on_table AND m.column_name = alter_mask.column_name AND m.priority = alter_mask.priority;
+	WHERE m.relation = on_table AND m.column_name = alter_mask.column_name
+		AND m.priority = (SELECT authz.find_mask(on_table, alter_mask.column_name, alter_mask.priority, alter_mask.name));
 END;
-COMMENT ON FUNCTION authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean) IS
-	'change what is given of the mask with this priority; an empty description takes it away';
+COMMENT ON FUNCTION authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean, text) IS
+	'change what is given of the mask with this name (priority is then its new one), or with this priority, or with 100; an empty description takes it away';
 
-CREATE FUNCTION authz.drop_mask(on_table regclass, column_name name, priority integer DEFAULT 100) RETURNS void
+CREATE FUNCTION authz.drop_mask(on_table regclass, column_name name, priority integer DEFAULT NULL, name text DEFAULT NULL) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
-	SELECT authz.require_mask(on_table, column_name, priority);
+	SELECT authz.find_mask(on_table, drop_mask.column_name, drop_mask.priority, drop_mask.name);
 	DELETE FROM authz.mask m
-		WHERE m.relation = on_table AND m.column_name = drop_mask.column_name AND m.priority = drop_mask.priority;
+		WHERE m.relation = on_table AND m.column_name = drop_mask.column_name
+			AND m.priority = (SELECT authz.find_mask(on_table, drop_mask.column_name, drop_mask.priority, drop_mask.name));
 END;
-COMMENT ON FUNCTION authz.drop_mask(regclass, name, integer) IS
-	'drop a mask; without its last one the column is shown as it is';
+COMMENT ON FUNCTION authz.drop_mask(regclass, name, integer, text) IS
+	'drop the mask with this name, or with this priority, or with 100; without its last one the column is shown as it is';
 
 REVOKE ALL ON FUNCTION
-	authz.canonicalise_mask(), authz.check_mask(regclass, name, text), authz.number_mask(), authz.masked_support(internal), authz.is_masked_support(internal),
-	authz.require_mask(regclass, name, integer),
-	authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text),
-	authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean),
-	authz.drop_mask(regclass, name, integer)
+	authz.canonicalise_mask(), authz.check_mask(regclass, name, text), authz.number_mask(), authz.warn_of_unreachable_mask(), authz.masked_support(internal), authz.is_masked_support(internal),
+	authz.find_mask(regclass, name, integer, text), authz.place_mask(regclass, name, integer, text),
+	authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text, text, boolean),
+	authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean, text),
+	authz.drop_mask(regclass, name, integer, text)
 	FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-	authz.require_mask(regclass, name, integer),
-	authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text),
-	authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean),
-	authz.drop_mask(regclass, name, integer)
+	authz.find_mask(regclass, name, integer, text), authz.place_mask(regclass, name, integer, text),
+	authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text, text, boolean),
+	authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean, text),
+	authz.drop_mask(regclass, name, integer, text)
 	TO authz_admin;
 -- Everybody: masked views call the first for whoever asks.
 REVOKE ALL ON FUNCTION authz.masked(anyelement, text, oid), authz.is_masked(record, name) FROM PUBLIC;

@@ -95,9 +95,6 @@ BEGIN
 		AND (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
 		RETURN NEW;
 	END IF;
-	IF TG_OP = 'INSERT' AND EXISTS (SELECT FROM authz.policy p WHERE p.relation = NEW.relation AND p.name = NEW.name) THEN
-		RAISE EXCEPTION 'policy "%" for table "%" already exists', NEW.name, NEW.relation USING ERRCODE = 'duplicate_object';
-	END IF;
 	-- What the constraints refuse as well, for those who read messages.
 	IF NEW.name = '' OR NEW.actions = '{}' OR NEW.roles = '{}' OR isempty(NEW.valid_during) THEN
 		RAISE EXCEPTION 'a policy needs a name, actions, roles and a time in which it is valid'
@@ -194,16 +191,24 @@ COMMENT ON FUNCTION authz.require_policy(text, regclass) IS 'raises if there is 
 CREATE FUNCTION authz.create_policy(
 	name text, on_table regclass, actions text[], condition text DEFAULT 'true', roles text[] DEFAULT '{*}',
 	check_condition text DEFAULT NULL, columns name[] DEFAULT NULL, effect text DEFAULT 'permit',
-	valid_during tstzrange DEFAULT '(,)', description text DEFAULT NULL) RETURNS void
+	valid_during tstzrange DEFAULT '(,)', description text DEFAULT NULL, replace boolean DEFAULT false) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
-	INSERT INTO authz.policy (relation, name, effect, actions, roles, condition, check_condition, columns,
-							  valid_during, description)
+	INSERT INTO authz.policy AS p (relation, name, effect, actions, roles, condition, check_condition, columns,
+								   valid_during, description)
 		VALUES (on_table, create_policy.name, effect, actions, roles, condition, check_condition, columns,
-				valid_during, description);
+				valid_during, description)
+		ON CONFLICT (relation, name) DO UPDATE SET
+			effect = excluded.effect, actions = excluded.actions, roles = excluded.roles, condition = excluded.condition,
+			check_condition = excluded.check_condition, columns = excluded.columns,
+			valid_during = excluded.valid_during, description = excluded.description
+		WHERE CASE WHEN authz.require_replace(replace, format('policy "%s" for table "%s" already exists', p.name, p.relation)) THEN
+			(p.effect, p.actions, p.roles, p.condition, p.check_condition, p.columns, p.valid_during, p.description) IS DISTINCT FROM
+			(excluded.effect, excluded.actions, excluded.roles, excluded.condition, excluded.check_condition, excluded.columns,
+			 excluded.valid_during, excluded.description) END;
 END;
-COMMENT ON FUNCTION authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text) IS
-	'make a policy; it binds the next statement of every session';
+COMMENT ON FUNCTION authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean) IS
+	'make a policy; it binds the next statement of every session; replace: one of this name becomes as given, and stays enabled or disabled';
 
 CREATE FUNCTION authz.alter_policy(
 	name text, on_table regclass, actions text[] DEFAULT NULL, condition text DEFAULT NULL, roles text[] DEFAULT NULL,
@@ -256,13 +261,13 @@ REVOKE ALL ON FUNCTION
 	authz.require_owner(), authz.canonicalise_policy(), authz.table_changed(), authz.number_policy(),
 	authz.check_condition(regclass, text), authz.permits_support(internal),
 	authz.require_roles(text[]), authz.require_policy(text, regclass),
-	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
+	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean),
 	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
 	authz.drop_policy(text, regclass), authz.enable_policy(text, regclass), authz.disable_policy(text, regclass)
 	FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
 	authz.require_roles(text[]), authz.require_policy(text, regclass),
-	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
+	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean),
 	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
 	authz.drop_policy(text, regclass), authz.enable_policy(text, regclass), authz.disable_policy(text, regclass)
 	TO authz_admin;

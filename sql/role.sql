@@ -89,7 +89,7 @@ BEGIN
 		SELECT format('policy "%s" on %s', p.name, p.relation)
 		FROM authz.policy AS p WHERE old.name = ANY (p.roles)
 		UNION ALL
-		SELECT format('mask %s of column "%s" on %s', m.priority, m.column_name, m.relation)
+		SELECT format('mask "%s" of column "%s" on %s', m.name, m.column_name, m.relation)
 		FROM authz.mask AS m WHERE old.name = ANY (m.roles)) AS x(u);
 	IF uses IS NOT NULL THEN
 		RAISE EXCEPTION 'role "%" cannot be dropped or renamed because a policy or mask names it', old.name
@@ -156,20 +156,23 @@ END
 $$;
 COMMENT ON FUNCTION authz.require_role(text) IS 'raises undefined_object if there is no such role';
 
-CREATE FUNCTION authz.create_role(name text, inherits text[] = '{}', description text = NULL) RETURNS void
+CREATE FUNCTION authz.create_role(name text, inherits text[] = '{}', description text = NULL, replace boolean = false) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
 BEGIN
-	IF EXISTS (SELECT FROM authz.role AS r WHERE r.name = create_role.name) THEN
-		RAISE EXCEPTION 'role "%" already exists', name USING ERRCODE = 'duplicate_object';
-	END IF;
-	INSERT INTO authz.role VALUES (create_role.name, create_role.description);
+	INSERT INTO authz.role AS r (name, description) VALUES (create_role.name, create_role.description)
+	ON CONFLICT (name) DO UPDATE SET description = excluded.description
+	WHERE CASE WHEN authz.require_replace(create_role.replace, format('role "%s" already exists', r.name)) THEN
+		r.description IS DISTINCT FROM excluded.description END;
+	DELETE FROM authz.role_inheritance AS i
+	WHERE i.role = create_role.name AND i.inherits <> ALL (create_role.inherits);
 	PERFORM authz.add_inheritance(create_role.name, i) FROM unnest(create_role.inherits) AS i;
 END
 $$;
-COMMENT ON FUNCTION authz.create_role(text, text[], text) IS
-	'make a role; who has it has the roles it inherits too';
+COMMENT ON FUNCTION authz.create_role(text, text[], text, boolean) IS
+	'make a role; who has it has the roles it inherits too; replace: a role of this name gets this description and inherits just these';
 
 CREATE FUNCTION authz.drop_role(name text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -260,10 +263,10 @@ COMMENT ON FUNCTION authz.revoke_role(text, text, text) IS
 
 REVOKE ALL ON authz.role, authz.role_inheritance, authz.role_grant FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON authz.role, authz.role_inheritance, authz.role_grant TO authz_admin;
-REVOKE ALL ON FUNCTION authz.require_role(text), authz.create_role(text, text[], text), authz.drop_role(text),
+REVOKE ALL ON FUNCTION authz.require_role(text), authz.create_role(text, text[], text, boolean), authz.drop_role(text),
 	authz.add_inheritance(text, text), authz.drop_inheritance(text, text),
 	authz.grant_role(text, text, tstzrange, text, text), authz.revoke_role(text, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION authz.require_role(text), authz.create_role(text, text[], text), authz.drop_role(text),
+GRANT EXECUTE ON FUNCTION authz.require_role(text), authz.create_role(text, text[], text, boolean), authz.drop_role(text),
 	authz.add_inheritance(text, text), authz.drop_inheritance(text, text),
 	authz.grant_role(text, text, tstzrange, text, text), authz.revoke_role(text, text, text) TO authz_admin;
 

@@ -19,3 +19,18 @@ $$;
 CREATE SCHEMA authz;
 GRANT USAGE ON SCHEMA authz TO PUBLIC;
 COMMENT ON SCHEMA authz IS 'fine-grained access control: policies, identities, decisions';
+
+-- For create_*(..., replace => true): stands in the WHERE of ON CONFLICT DO UPDATE, so that it is asked only where there is one already.
+CREATE FUNCTION authz.require_replace(replace boolean, message text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF replace IS NOT TRUE THEN
+		RAISE EXCEPTION '%', message USING ERRCODE = 'duplicate_object', HINT = 'With replace => true it is replaced.';
+	END IF;
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION authz.require_replace(boolean, text) IS 'raises the message as duplicate_object unless replace is true';
+REVOKE ALL ON FUNCTION authz.require_replace(boolean, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION authz.require_replace(boolean, text) TO authz_admin;

@@ -16,6 +16,7 @@
 #include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -32,6 +33,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/regproc.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
@@ -281,16 +283,42 @@ refuse_literals(Node *node, void *context)
 	return expression_tree_walker(node, refuse_literals, context);
 }
 
+static bool
+is_volatile(Oid function, void *volatile_function)
+{
+	if (func_volatile(function) != PROVOLATILE_VOLATILE)
+		return false;
+	*(Oid *) volatile_function = function;
+	return true;
+}
+
+/* Raise for the first volatile function, at its place. */
+static bool
+refuse_volatile(Node *node, ParseState *pstate)
+{
+	Oid			function;
+
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_volatile, &function))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("a condition or mask must not call the volatile function %s", format_procedure(function)),
+				 errdetail("A decision must not change within a statement."),
+				 function < FirstNormalObjectId ? 0 :
+				 errhint("If the function only reads, mark it STABLE: ALTER FUNCTION %s STABLE.", format_procedure(function)),
+				 parser_errposition(pstate, exprLocation(node))));
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, refuse_volatile, pstate, 0);
+	return expression_tree_walker(node, refuse_volatile, pstate);
+}
+
 static void
-check_expression(const char *what, Node *condition)
+check_expression(const char *what, Node *condition, ParseState *pstate)
 {
 	RowWalk		walk = {0};
 
-	if (contain_volatile_functions(condition))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("%s must not call a volatile function", what),
-				 errhint("A decision must not change within a statement; mark the function STABLE if it is.")));
+	refuse_volatile(condition, pstate);
 	walk_row_references(condition, &walk);
 	if (walk.whole_row)
 		ereport(ERROR,
@@ -361,7 +389,7 @@ parse(Relation relation, Oid owner, const char *text, const AuthzMaskSpec *mask)
 	else
 		result = coerce_to_boolean(pstate, result, "POLICY");
 	assign_expr_collations(pstate, result);
-	check_expression(what, result);
+	check_expression(what, result, pstate);
 	free_parsestate(pstate);
 
 	error_context_stack = callback.previous;

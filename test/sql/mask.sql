@@ -171,6 +171,7 @@ $$;
 SELECT try_row(c, m, r, o, p, d) FROM (VALUES (1, 'id'::name, NULL, '{*}'::text[], 'true', 7, '(,)'::tstzrange), (2, 'id', 'null', NULL, 'true', 7, '(,)'), (3, 'id', 'null', '{*}', NULL, 7, '(,)'),
 	(4, 'id', 'null', '{*}', 'true', NULL, '(,)'), (5, 'id', 'null', '{*}', 'true', 7, NULL), (6, 'id', 'null', '{}', 'true', 7, '(,)'), (7, 'id', 'null', '{clerk,NULL}', 'true', 7, '(,)'),
 	(8, 'id', 'null', '{nosuch}', 'true', 7, '(,)'), (9, 'id', 'null', '{*}', 'true', 7, 'empty')) x(n, c, m, r, o, p, d) ORDER BY n;
+SELECT authz.drop_mask('doc', 'id', name => 'id');
 \set VERBOSITY default
 SELECT authz.create_mask('doc', 'title', 'null', priority => 1);
 \set VERBOSITY terse
@@ -199,7 +200,7 @@ SELECT mask, priority, version > 0 AS numbered, changed_at > '2020-01-01' AS lat
 UPDATE authz.mask SET mask = 'wrap(note)' WHERE relation = 'doc'::regclass AND column_name = 'email' AND priority = 7;
 DELETE FROM authz.mask WHERE relation = 'doc'::regclass AND column_name = 'email' AND priority = 100;
 TRUNCATE authz.mask;
-SELECT operation, object_type, relation, name FROM authz.policy_history WHERE relation = 'regress_authz.doc' AND name LIKE 'email %' ORDER BY version;
+SELECT operation, object_type, relation, name FROM authz.policy_history WHERE relation = 'regress_authz.doc' AND name LIKE 'email%' ORDER BY version;
 
 -- Only the owner of a table changes its masks, administrator or not.
 SET ROLE regress_authz_other;

@@ -153,7 +153,8 @@ BEGIN ATOMIC
 		WHEN NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'refuse_change' AND t.tgtype = 58
 			AND t.tgenabled = 'A' AND t.tgfoid = 'authz.refuse_change()'::regprocedure AND t.tgqual IS NULL)
 			THEN 'trigger "refuse_change" is missing, altered or disabled'
-		WHEN EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname <> 'refuse_change') THEN 'it has another trigger'
+		WHEN EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname <> 'refuse_change'
+			AND t.tgfoid <> to_regprocedure('authz.ignore_replication()')) THEN 'it has another trigger'
 		-- Writers go by its name, readers by its bounds.
 		WHEN c.relispartition AND m.month IS NOT NULL AND pg_get_expr(c.relpartbound, c.oid) IS DISTINCT FROM
 			format('FOR VALUES FROM (''%s 00:00:00+00'') TO (''%s 00:00:00+00'')', m.month, (m.month + '1 month'::interval)::date)

@@ -3,6 +3,7 @@
 #   make demo               set up, build, install, show it on real rows   (make demo-stop removes it)
 #   make test               set up, build, run every test in clusters of its own
 #                           (PARTS="regress tap" and ONLY="identity" narrow it)
+#   make test-fresh         both of these in a fresh Debian 12 with its updates, as root
 #   make bench              the ratios that the README quotes
 #   make test-asan          the tests of the C code under AddressSanitizer and UBSan
 #   make fuzz               a longer search by the fuzzers (FUZZ_SECONDS=60)
@@ -33,14 +34,14 @@ REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 # Its name is in answers.
 override CONTRIB_TESTDB = authz_regress
-REGRESS_OPTS = --inputdir=. --outputdir=test --load-extension=authz
+REGRESS_OPTS = --inputdir=. --outputdir=test --load-extension=authz --launcher='bash test/lib/clean.sh'
 ISOLATION_OPTS := $(REGRESS_OPTS)
 
 PG_CONFIG ?= pg_config
 
 # These install what is missing before they call make again for the rest, so
 # they must not need PGXS themselves.
-OWN_GOALS = deps demo demo-stop test test-asan fuzz bench
+OWN_GOALS = deps demo demo-stop test test-fresh test-asan fuzz bench
 
 ifneq ($(filter-out $(OWN_GOALS),$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -72,6 +73,10 @@ demo-stop:
 
 test: deps
 	@$(WITH) bash test/lib/stage.sh test/lib/run.sh
+
+# Its own set-up is inside.
+test-fresh:
+	@$(WITH) bash test/lib/fresh.sh
 
 test-asan: deps
 	@$(WITH) SANITIZE=1 bash test/lib/stage.sh test/lib/run.sh

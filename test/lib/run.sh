@@ -95,7 +95,7 @@ run_regress()
 	shift 2
 	rm -f test/regression.diffs test/regression.out
 	timeout --foreground -k 10 1800 "$program" --inputdir=. --outputdir=test --bindir="$BINDIR" \
-		--load-extension=authz --dbname="authz_$name" "$@" >"$WORK/results/$name.out.log" 2>&1
+		--load-extension=authz --dbname="authz_$name" --launcher='bash test/lib/clean.sh' "$@" >"$WORK/results/$name.out.log" 2>&1
 	ok=$(grep -cE '^(test)? .*\.\.\. ok ' "$WORK/results/$name.out.log")
 	bad=$(($# - ok))
 	if [ "$bad" -gt 0 ]; then
@@ -229,7 +229,7 @@ part_pgtap()
 	local file
 
 	# A database for each file, so that none sees what another left.
-	if ! { createdb pgtap_template && psql -qX -d pgtap_template -c 'CREATE EXTENSION pgtap' -c 'CREATE EXTENSION authz'; }; then
+	if ! { bash test/lib/clean.sh && createdb pgtap_template && psql -qX -d pgtap_template -c 'CREATE EXTENSION pgtap' -c 'CREATE EXTENSION authz'; }; then
 		account pgtap $SECONDS 0 1
 		return
 	fi
@@ -305,6 +305,20 @@ sanitize_server()
 	echo 'jit = off' >>"$config"
 }
 
+# Which minor release this was, and whether apt's lists have a newer one of the
+# same server (what the users of a fresh machine get).
+tell_server()
+{
+	local installed candidate
+
+	say "on $("$BINDIR/postgres" --version | sed 's/^postgres (PostgreSQL)/PostgreSQL/')"
+	[ "$BINDIR" = /usr/lib/postgresql/15/bin ] && command -v apt-cache >/dev/null || return 0
+	installed=$(dpkg-query -W -f '${Version}' postgresql-15 2>/dev/null)
+	candidate=$(apt-cache policy postgresql-15 2>/dev/null | sed -n 's/^  Candidate: //p')
+	[ -n "$installed" ] && [ -n "$candidate" ] && dpkg --compare-versions "$candidate" gt "$installed" || return 0
+	say "apt has the newer postgresql-15 $candidate, which these tests did not run on: 'make test-fresh' does"
+}
+
 # Everything that needs the one cluster.
 parts_with_cluster()
 {
@@ -359,6 +373,7 @@ parts_with_cluster
 if [ -z "${SANITIZE:-}" ] && wanted tap && pick test/t/*.pl; then part_tap; fi
 [ -z "$fuzz_pid" ] || fuzz_end
 
+tell_server
 [ $((passed + failed)) -gt 0 ] || say 'no test ran'
 [ $skipped = 0 ] || say "$skipped skipped"
 say "$passed passed, $failed failed"

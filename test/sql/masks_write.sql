@@ -595,7 +595,7 @@ DELETE FROM priv_view;
 COPY priv_view (id, a) FROM stdin;
 3	z
 \.
-COPY priv_view FROM stdin;
+\copy priv_view FROM /dev/null
 SELECT id, a, s FROM priv_view ORDER BY id;
 SELECT * FROM priv;
 UPDATE priv SET a = 'x';

@@ -12,6 +12,7 @@
  */
 #include "compat.h"
 
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "catalog/pg_class.h"
@@ -36,6 +37,7 @@
 #include "utils/syscache.h"
 
 #include "condition.h"
+#include "visible.h"
 
 /*
  * What reading and writing canonical text depends on.  The settings of who
@@ -149,6 +151,7 @@ typedef struct RowWalk
 	bool		reads_row;
 	bool		whole_row;
 	bool		system_column;
+	Bitmapset  *columns;		/* offset by FirstLowInvalidHeapAttributeNumber */
 } RowWalk;
 
 static bool
@@ -165,6 +168,7 @@ walk_row_references(Node *node, RowWalk *walk)
 			walk->reads_row = true;
 			walk->whole_row |= var->varattno == InvalidAttrNumber;
 			walk->system_column |= var->varattno < 0;
+			walk->columns = bms_add_member(walk->columns, var->varattno - FirstLowInvalidHeapAttributeNumber);
 		}
 		return false;
 	}
@@ -187,6 +191,15 @@ authz_condition_reads_row(Node *condition)
 
 	walk_row_references(condition, &walk);
 	return walk.reads_row;
+}
+
+Bitmapset *
+authz_condition_columns(Node *condition)
+{
+	RowWalk		walk = {0};
+
+	walk_row_references(condition, &walk);
+	return walk.columns;
 }
 
 /* Raise for sub-selects that lock rows or read temporary tables; `what` they stand in. */
@@ -291,6 +304,7 @@ check_expression(const char *what, Node *condition)
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("%s must not call a volatile function", what),
 				 errhint("A decision must not change within a statement; mark the function STABLE if it is.")));
+	authz_visible_check(condition);
 	walk_row_references(condition, &walk);
 	if (walk.whole_row)
 		ereport(ERROR,

@@ -345,7 +345,8 @@ authz_inline_condition(PlannerGlobal *glob, Oid relid, AuthzAction action, const
 		return authz_columns_denied(action, relid, uncovered);
 	rules = authz_policyset_rules(set, action, identity, columns);
 	condition = combine(rules, columns);
-	foreach(lc, rules)
+	/* A new row that may be hidden has been counted as one that may be. */
+	foreach(lc, action == AUTHZ_ACTION_UPDATE_HIDE ? NIL : rules)
 		authz_stats_count(authz_policyset_logical(set), ((AuthzRule *) lfirst(lc))->stats_id, AUTHZ_STATS_PLAN);
 	*has_sublinks |= authz_inline_place(glob, condition, row, owner);
 	return condition;

@@ -40,6 +40,7 @@ typedef enum AuthzNullReason
 typedef struct Analysis
 {
 	Oid			relid;
+	bool		ignores_columns;	/* as if all were NOT NULL */
 	AttrNumber	column;			/* that was found */
 } Analysis;
 
@@ -268,7 +269,7 @@ reason_of_sublink(SubLink *sublink, Bitmapset *known, Analysis *analysis)
 static AuthzNullReason
 reason_of_column(Var *var, Bitmapset *known, Analysis *analysis)
 {
-	if (var->varattno < 0 || bms_is_member(var->varattno, known) || is_not_null_column(analysis->relid, var->varattno))
+	if (analysis->ignores_columns || var->varattno < 0 || bms_is_member(var->varattno, known) || is_not_null_column(analysis->relid, var->varattno))
 		return AUTHZ_NULL_NEVER;
 	analysis->column = var->varattno;
 	return AUTHZ_NULL_COLUMN;
@@ -322,16 +323,24 @@ reason_of(Node *node, Bitmapset *known, Analysis *analysis)
 void
 authz_nullable_report(const char *policy, Node *condition, Oid relid)
 {
-	Analysis	analysis = {relid, InvalidAttrNumber};
+	Analysis	analysis = {relid};
+	AuthzNullReason reason = reason_of(condition, NULL, &analysis);
+	Analysis	identity = {relid, .ignores_columns = true};
+	bool		needs_identity = reason_of(condition, NULL, &identity) == AUTHZ_NULL_IDENTITY;
 
-	switch (reason_of(condition, NULL, &analysis))
+	switch (reason)
 	{
 		case AUTHZ_NULL_NEVER:
 			break;
 		case AUTHZ_NULL_COLUMN:
 			ereport(NOTICE,
 					(errmsg("policy \"%s\" also forbids where its condition is NULL", policy),
+					 needs_identity ?
+					 errdetail("Column \"%s\" can be NULL, and what it asks of the identity, such as an attribute, can be missing.",
+							   get_attname(relid, analysis.column, false)) :
 					 errdetail("Column \"%s\" can be NULL.", get_attname(relid, analysis.column, false)),
+					 needs_identity ?
+					 errhint("If that is not meant, write \"coalesce(..., false)\".") :
 					 errhint("If that is not meant, write \"%s IS NOT NULL AND ...\" or \"coalesce(..., false)\".",
 							 quote_identifier(get_attname(relid, analysis.column, false)))));
 			break;

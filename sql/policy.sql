@@ -17,6 +17,7 @@ CREATE TABLE authz.policy (
 	changed_at		timestamptz NOT NULL,
 	changed_by		name NOT NULL,
 	depends_on		oid[] NOT NULL,
+	may_hide		boolean NOT NULL DEFAULT false,
 	CONSTRAINT policy_pkey PRIMARY KEY (relation, name),
 	CONSTRAINT policy_name_given CHECK (name OPERATOR(pg_catalog.<>) ''),
 	CONSTRAINT policy_effect_known CHECK (effect OPERATOR(pg_catalog.=) ANY (ARRAY['permit', 'forbid'])),
@@ -31,7 +32,9 @@ CREATE TABLE authz.policy (
 	CONSTRAINT policy_columns_are_set CHECK (
 		columns IS NULL OR (pg_catalog.cardinality(columns) OPERATOR(pg_catalog.>) 0 AND
 							actions OPERATOR(pg_catalog.&&) ARRAY['insert', 'update'])),
-	CONSTRAINT policy_valid_during_not_empty CHECK (NOT pg_catalog.isempty(valid_during))
+	CONSTRAINT policy_valid_during_not_empty CHECK (NOT pg_catalog.isempty(valid_during)),
+	CONSTRAINT policy_may_hide_is_of_update CHECK (
+		NOT may_hide OR (effect OPERATOR(pg_catalog.=) 'permit' AND actions OPERATOR(pg_catalog.@>) ARRAY['update']))
 );
 COMMENT ON TABLE authz.policy IS 'policies; a change binds the next statement of every session';
 COMMENT ON COLUMN authz.policy.relation IS 'protected table whose rows are the resource';
@@ -40,7 +43,8 @@ COMMENT ON COLUMN authz.policy.actions IS 'of select, insert, update, delete, tr
 COMMENT ON COLUMN authz.policy.roles IS 'roles it applies to; * is every identity, anonymous is no identity';
 COMMENT ON COLUMN authz.policy.condition IS 'boolean expression over the row, called resource; NULL permits nothing and forbids';
 COMMENT ON COLUMN authz.policy.check_condition IS 'on the new row of insert and update; NULL means condition';
-COMMENT ON COLUMN authz.policy.columns IS 'permit: the statement sets no other column; forbid: it sets one of these; NULL is any';
+COMMENT ON COLUMN authz.policy.columns IS
+	'permit: covers these of the columns that a statement sets; forbid: the statement sets one of these; NULL is any';
 COMMENT ON COLUMN authz.policy.valid_during IS 'the time in which the policy applies';
 COMMENT ON COLUMN authz.policy.name IS 'unique for the table';
 COMMENT ON COLUMN authz.policy.enabled IS 'a disabled policy does not apply';
@@ -49,6 +53,7 @@ COMMENT ON COLUMN authz.policy.changed_at IS 'when the change was made: start of
 COMMENT ON COLUMN authz.policy.version IS 'number of the change that made it so, see authz.policy_history';
 COMMENT ON COLUMN authz.policy.changed_by IS 'session user who made the change';
 COMMENT ON COLUMN authz.policy.depends_on IS 'objects whose change may break a condition';
+COMMENT ON COLUMN authz.policy.may_hide IS 'the new row of an UPDATE that this policy permits need not be visible afterwards';
 
 CREATE FUNCTION authz.require_owner() RETURNS trigger
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_require_owner';
@@ -108,6 +113,10 @@ BEGIN
 		RAISE EXCEPTION 'check_condition and columns are for insert and update'
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Make a policy of its own for the other actions.';
 	END IF;
+	IF NEW.may_hide AND (NEW.effect <> 'permit' OR 'update' <> ALL (NEW.actions)) THEN
+		RAISE EXCEPTION 'may_hide is for permits of update'
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
 	SELECT a INTO unknown FROM unnest(NEW.actions) a
 		WHERE a NOT IN ('select', 'insert', 'update', 'delete', 'truncate');
 	IF FOUND THEN
@@ -166,10 +175,21 @@ CREATE FUNCTION authz.denied(action text, relation oid) RETURNS boolean
 LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'authz_denied';
 COMMENT ON FUNCTION authz.denied(text, oid) IS 'refuses a new row that no policy permits (SQLSTATE 42501)';
 
-CREATE FUNCTION authz.permits_row(action text, "row" record, columns name[] DEFAULT NULL) RETURNS boolean
+CREATE FUNCTION authz.denied_column(action text, relation oid, column_name name) RETURNS boolean
+LANGUAGE c STRICT STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'authz_denied_column';
+COMMENT ON FUNCTION authz.denied_column(text, oid, name) IS 'refuses to set a column that no policy permits to set (SQLSTATE 42501)';
+
+CREATE FUNCTION authz.visible("row" record) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'authz_visible';
+COMMENT ON FUNCTION authz.visible(record) IS
+	'in a sub-select of a condition: may the current identity select this row of a protected table?';
+
+CREATE FUNCTION authz.permits_row(
+	action text, "row" record, columns name[] DEFAULT NULL, statement boolean DEFAULT false) RETURNS boolean
 LANGUAGE c STABLE PARALLEL UNSAFE COST 1000 AS 'MODULE_PATHNAME', 'authz_permits_row';
-COMMENT ON FUNCTION authz.permits_row(text, record, name[]) IS
-	'may the current identity do this with this row of a protected table? columns: those a write sets, NULL for all';
+COMMENT ON FUNCTION authz.permits_row(text, record, name[], boolean) IS
+	'may the current identity do this with this row of a protected table? columns: those a write sets, NULL for all; '
+	'statement: as a statement that looks for the row, which has to be visible too';
 
 -- The comfortable way to the table.  Bodies are parsed once (BEGIN ATOMIC) and set no search_path:
 -- names in a condition resolve under the path of the caller.
@@ -191,29 +211,30 @@ COMMENT ON FUNCTION authz.require_policy(text, regclass) IS 'raises if there is 
 CREATE FUNCTION authz.create_policy(
 	name text, on_table regclass, actions text[], condition text DEFAULT 'true', roles text[] DEFAULT '{*}',
 	check_condition text DEFAULT NULL, columns name[] DEFAULT NULL, effect text DEFAULT 'permit',
-	valid_during tstzrange DEFAULT '(,)', description text DEFAULT NULL, replace boolean DEFAULT false) RETURNS void
+	valid_during tstzrange DEFAULT '(,)', description text DEFAULT NULL, may_hide boolean DEFAULT false,
+	replace boolean DEFAULT false) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
 	INSERT INTO authz.policy AS p (relation, name, effect, actions, roles, condition, check_condition, columns,
-								   valid_during, description)
+								   valid_during, description, may_hide)
 		VALUES (on_table, create_policy.name, effect, actions, roles, condition, check_condition, columns,
-				valid_during, description)
+				valid_during, description, may_hide)
 		ON CONFLICT (relation, name) DO UPDATE SET
 			effect = excluded.effect, actions = excluded.actions, roles = excluded.roles, condition = excluded.condition,
 			check_condition = excluded.check_condition, columns = excluded.columns,
-			valid_during = excluded.valid_during, description = excluded.description
+			valid_during = excluded.valid_during, description = excluded.description, may_hide = excluded.may_hide
 		WHERE CASE WHEN authz.require_replace(replace, format('policy "%s" for table "%s" already exists', p.name, p.relation)) THEN
-			(p.effect, p.actions, p.roles, p.condition, p.check_condition, p.columns, p.valid_during, p.description) IS DISTINCT FROM
+			(p.effect, p.actions, p.roles, p.condition, p.check_condition, p.columns, p.valid_during, p.description, p.may_hide) IS DISTINCT FROM
 			(excluded.effect, excluded.actions, excluded.roles, excluded.condition, excluded.check_condition, excluded.columns,
-			 excluded.valid_during, excluded.description) END;
+			 excluded.valid_during, excluded.description, excluded.may_hide) END;
 END;
-COMMENT ON FUNCTION authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean) IS
+COMMENT ON FUNCTION authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean, boolean) IS
 	'make a policy; it binds the next statement of every session; replace: one of this name becomes as given, and stays enabled or disabled';
 
 CREATE FUNCTION authz.alter_policy(
 	name text, on_table regclass, actions text[] DEFAULT NULL, condition text DEFAULT NULL, roles text[] DEFAULT NULL,
 	check_condition text DEFAULT NULL, columns name[] DEFAULT NULL, effect text DEFAULT NULL,
-	valid_during tstzrange DEFAULT NULL, description text DEFAULT NULL) RETURNS void
+	valid_during tstzrange DEFAULT NULL, description text DEFAULT NULL, may_hide boolean DEFAULT NULL) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
 	SELECT authz.require_policy(name, on_table);
@@ -225,10 +246,11 @@ BEGIN ATOMIC
 		columns = nullif(coalesce(alter_policy.columns, p.columns), '{}'),
 		effect = coalesce(alter_policy.effect, p.effect),
 		valid_during = coalesce(alter_policy.valid_during, p.valid_during),
-		description = nullif(coalesce(alter_policy.description, p.description), '')
+		description = nullif(coalesce(alter_policy.description, p.description), ''),
+		may_hide = coalesce(alter_policy.may_hide, p.may_hide)
 	WHERE p.relation = on_table AND p.name = alter_policy.name COLLATE "C";
 END;
-COMMENT ON FUNCTION authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text) IS
+COMMENT ON FUNCTION authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean) IS
 	'change what is given; an empty check_condition, columns or description takes that one away';
 
 CREATE FUNCTION authz.drop_policy(name text, on_table regclass) RETURNS void
@@ -261,18 +283,22 @@ REVOKE ALL ON FUNCTION
 	authz.require_owner(), authz.canonicalise_policy(), authz.table_changed(), authz.number_policy(),
 	authz.check_condition(regclass, text), authz.permits_support(internal),
 	authz.require_roles(text[]), authz.require_policy(text, regclass),
-	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean),
-	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
+	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean, boolean),
+	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean),
 	authz.drop_policy(text, regclass), authz.enable_policy(text, regclass), authz.disable_policy(text, regclass)
 	FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
 	authz.require_roles(text[]), authz.require_policy(text, regclass),
-	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean),
-	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
+	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean, boolean),
+	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean),
 	authz.drop_policy(text, regclass), authz.enable_policy(text, regclass), authz.disable_policy(text, regclass)
 	TO authz_admin;
--- Everybody: row security calls the first two for whoever asks, and permits_row tells him about himself.
-REVOKE ALL ON FUNCTION authz.permits(text, oid), authz.denied(text, oid), authz.permits_row(text, record, name[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION authz.permits(text, oid), authz.denied(text, oid), authz.permits_row(text, record, name[]) TO PUBLIC;
+-- Everybody: row security calls the first three for whoever asks, visible stands in conditions, permits_row tells them about themselves.
+REVOKE ALL ON FUNCTION
+	authz.permits(text, oid), authz.denied(text, oid), authz.denied_column(text, oid, name), authz.visible(record),
+	authz.permits_row(text, record, name[], boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+	authz.permits(text, oid), authz.denied(text, oid), authz.denied_column(text, oid, name), authz.visible(record),
+	authz.permits_row(text, record, name[], boolean) TO PUBLIC;
 REVOKE ALL ON TABLE authz.policy FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE authz.policy TO authz_admin;

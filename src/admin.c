@@ -25,7 +25,9 @@
 #include "catalog.h"
 #include "condition.h"
 #include "masktext.h"
+#include "nullable.h"
 #include "trigger.h"
+#include "visible.h"
 
 static void
 require_owner(HeapTuple tuple, Relation table)
@@ -201,6 +203,28 @@ check_truncate(HeapTuple tuple, Relation table, Node *condition)
 	}
 }
 
+/*
+ * A condition was stored, or what it does changed: tell whoever did it what it
+ * may not be meant to do.  A policy that comes with its version is restored.
+ */
+static void
+report_condition(HeapTuple old, HeapTuple new, Relation table, int column, const char *text, Node *condition)
+{
+	Oid			relid = DatumGetObjectId(heap_getattr(new, AUTHZ_POLICY_RELATION, RelationGetDescr(table), &(bool) {false}));
+	char	   *effect = get_text(new, AUTHZ_POLICY_EFFECT, table);
+	char	   *old_effect = old ? get_text(old, AUTHZ_POLICY_EFFECT, table) : NULL;
+	char	   *old_text = old ? get_text(old, column, table) : NULL;
+	bool		text_changed = old_text == NULL || strcmp(old_text, text) != 0;
+	bool		effect_changed = old_effect == NULL || effect == NULL || strcmp(old_effect, effect) != 0;
+
+	if (old == NULL && !heap_attisnull(new, AUTHZ_POLICY_VERSION, RelationGetDescr(table)))
+		return;
+	if (text_changed)
+		authz_visible_report(condition, relid);
+	if ((text_changed || effect_changed) && effect && strcmp(effect, "forbid") == 0)
+		authz_nullable_report(get_text(new, AUTHZ_POLICY_NAME, table), condition, relid);
+}
+
 PG_FUNCTION_INFO_V1(authz_canonicalise_policy);
 
 /* BEFORE INSERT OR UPDATE row trigger on authz.policy */
@@ -237,6 +261,7 @@ authz_canonicalise_policy(PG_FUNCTION_ARGS)
 		text = canonicalise(relation, InvalidAttrNumber, text,
 							old ? get_text(old, texts[i], table) : NULL, &condition, &objects);
 		check_truncate(new, table, condition);
+		report_condition(old, new, table, texts[i], text, condition);
 		values[i] = CStringGetTextDatum(text);
 		nulls[i] = false;
 	}

@@ -48,7 +48,9 @@ typedef enum AuthzPolicyColumn
 	AUTHZ_POLICY_COLUMNS,
 	AUTHZ_POLICY_VALID_DURING,
 	AUTHZ_POLICY_ENABLED,
-	AUTHZ_POLICY_DEPENDS_ON = 15
+	AUTHZ_POLICY_VERSION = 12,
+	AUTHZ_POLICY_DEPENDS_ON = 15,
+	AUTHZ_POLICY_MAY_HIDE
 } AuthzPolicyColumn;
 
 /* The same of authz.mask; see sql/mask.sql. */

@@ -12,6 +12,7 @@
  */
 #include "compat.h"
 
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "catalog/pg_class.h"
@@ -38,6 +39,7 @@
 #include "utils/syscache.h"
 
 #include "condition.h"
+#include "visible.h"
 
 /*
  * What reading and writing canonical text depends on.  The settings of who
@@ -151,6 +153,7 @@ typedef struct RowWalk
 	bool		reads_row;
 	bool		whole_row;
 	bool		system_column;
+	Bitmapset  *columns;		/* offset by FirstLowInvalidHeapAttributeNumber */
 } RowWalk;
 
 static bool
@@ -167,6 +170,7 @@ walk_row_references(Node *node, RowWalk *walk)
 			walk->reads_row = true;
 			walk->whole_row |= var->varattno == InvalidAttrNumber;
 			walk->system_column |= var->varattno < 0;
+			walk->columns = bms_add_member(walk->columns, var->varattno - FirstLowInvalidHeapAttributeNumber);
 		}
 		return false;
 	}
@@ -189,6 +193,15 @@ authz_condition_reads_row(Node *condition)
 
 	walk_row_references(condition, &walk);
 	return walk.reads_row;
+}
+
+Bitmapset *
+authz_condition_columns(Node *condition)
+{
+	RowWalk		walk = {0};
+
+	walk_row_references(condition, &walk);
+	return walk.columns;
 }
 
 /* Raise for sub-selects that lock rows or read temporary tables; `what` they stand in. */
@@ -319,6 +332,7 @@ check_expression(const char *what, Node *condition, ParseState *pstate)
 	RowWalk		walk = {0};
 
 	refuse_volatile(condition, pstate);
+	authz_visible_check(condition);
 	walk_row_references(condition, &walk);
 	if (walk.whole_row)
 		ereport(ERROR,

@@ -50,6 +50,9 @@ extern char *authz_condition_deparse(Relation relation, Node *condition);
 /* Does a condition read the row at all? */
 extern bool authz_condition_reads_row(Node *condition);
 
+/* The row's columns that it reads, offset by FirstLowInvalidHeapAttributeNumber. */
+extern Bitmapset *authz_condition_columns(Node *condition);
+
 /* OIDs of relations its sub-selects read; OIDs of every object that it names, with their schemas. */
 extern List *authz_condition_relations(Node *condition);
 extern List *authz_condition_objects(Node *condition);

@@ -33,6 +33,7 @@
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
+#include "columns.h"
 #include "condition.h"
 #include "denial.h"
 #include "evaluate.h"
@@ -49,6 +50,7 @@ struct AuthzEvaluation
 	Bitmapset  *columns;
 	int			nrules;
 	AuthzEffect *effects;		/* of each rule */
+	List	   *groups;			/* of permits: see columns.h */
 	Oid			logical;		/* table that the rules' policies are of */
 	uint64	   *stats_ids;		/* of each rule */
 	PlannedStmt *plan;			/* one column per rule; NULL without rules */
@@ -143,6 +145,7 @@ prepare(const AuthzQuestion *question, AuthzPolicySet *set, const AuthzIdentity 
 
 	rules = authz_policyset_rules(set, question->action, identity, question->columns);
 	evaluation->nrules = list_length(rules);
+	evaluation->groups = authz_columns_groups(rules, question->columns);
 	evaluation->effects = palloc_array(AuthzEffect, Max(evaluation->nrules, 1));
 	evaluation->logical = authz_policyset_logical(set);
 	evaluation->stats_ids = palloc_array(uint64, Max(evaluation->nrules, 1));
@@ -171,11 +174,12 @@ is_current(const AuthzEvaluation *evaluation, const AuthzQuestion *question,
 		bms_equal(evaluation->columns, question->columns);
 }
 
-/* One permit that is true, and every forbid false.  NULL from a forbid forbids. */
+/* One permit of each group that is true, and every forbid false.  NULL from a forbid forbids. */
 static bool
 combine(const AuthzEvaluation *evaluation, const TupleTableSlot *slot)
 {
-	bool		permitted = false;
+	Bitmapset  *held = NULL;	/* permits that are true */
+	ListCell   *lc;
 
 	for (int i = 0; i < evaluation->nrules; i++)
 	{
@@ -186,9 +190,15 @@ combine(const AuthzEvaluation *evaluation, const TupleTableSlot *slot)
 			authz_stats_count(evaluation->logical, evaluation->stats_ids[i], AUTHZ_STATS_CHECK);
 		if (evaluation->effects[i] == AUTHZ_FORBID && (isnull || value))
 			return false;
-		permitted |= evaluation->effects[i] == AUTHZ_PERMIT && value;
+		if (evaluation->effects[i] == AUTHZ_PERMIT && value)
+			held = bms_add_member(held, i);
 	}
-	return permitted;
+	foreach(lc, evaluation->groups)
+	{
+		if (!bms_overlap(lfirst(lc), held))
+			return false;
+	}
+	return held != NULL;
 }
 
 static void
@@ -288,7 +298,7 @@ row_action(text *name)
 	char	   *string = text_to_cstring(name);
 	AuthzAction action = authz_policyset_action(string);
 
-	if (action == AUTHZ_ACTION_NONE || action == AUTHZ_ACTION_TRUNCATE)
+	if (action == AUTHZ_ACTION_NONE || action == AUTHZ_ACTION_TRUNCATE || action == AUTHZ_ACTION_UPDATE_HIDE)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown action \"%s\" for a row", string),
@@ -310,11 +320,41 @@ row_relation(HeapTupleHeader row)
 	return relid;
 }
 
+/* What permits_row asks, kept between its calls. */
+typedef struct RowEvaluations
+{
+	AuthzEvaluation *action;
+	AuthzEvaluation *select;
+	AuthzEvaluation *hide;
+} RowEvaluations;
+
+static bool
+evaluate_as(AuthzQuestion question, AuthzAction action, MemoryContext context, AuthzEvaluation **evaluation)
+{
+	question.action = action;
+	return authz_evaluate(&question, context, evaluation);
+}
+
+/*
+ * What row security asks besides of a statement that looks for its rows, as one
+ * with WHERE does: they have to be visible, after an UPDATE too, unless a policy
+ * lets it hide them.
+ */
+static bool
+permits_statement(const AuthzQuestion *question, MemoryContext context, RowEvaluations *evaluations)
+{
+	if (question->action == AUTHZ_ACTION_INSERT)
+		return true;
+	return evaluate_as(*question, AUTHZ_ACTION_SELECT, context, &evaluations->select) ||
+		(question->action == AUTHZ_ACTION_UPDATE_CHECK &&
+		 evaluate_as(*question, AUTHZ_ACTION_UPDATE_HIDE, context, &evaluations->hide));
+}
+
 PG_FUNCTION_INFO_V1(authz_permits_row);
 
 /*
- * permits_row(action text, row record, columns name[]) -> boolean, for the
- * current identity.  A missing row is not permitted.
+ * permits_row(action text, row record, columns name[], statement boolean) ->
+ * boolean, for the current identity.  A missing row is not permitted.
  */
 Datum
 authz_permits_row(PG_FUNCTION_ARGS)
@@ -323,10 +363,14 @@ authz_permits_row(PG_FUNCTION_ARGS)
 	HeapTupleHeader row;
 	HeapTupleData tuple;
 	TupleDesc	descriptor;
+	RowEvaluations *evaluations = fcinfo->flinfo->fn_extra;
+	MemoryContext context = fcinfo->flinfo->fn_mcxt;
 	bool		permitted;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
 		PG_RETURN_BOOL(false);
+	if (evaluations == NULL)
+		fcinfo->flinfo->fn_extra = evaluations = MemoryContextAllocZero(context, sizeof(RowEvaluations));
 	question.action = row_action(PG_GETARG_TEXT_PP(0));
 	row = PG_GETARG_HEAPTUPLEHEADER(1);
 	question.relid = row_relation(row);
@@ -341,8 +385,8 @@ authz_permits_row(PG_FUNCTION_ARGS)
 	question.nulls = palloc_array(bool, Max(descriptor->natts, 1));
 	heap_deform_tuple(&tuple, descriptor, question.values, question.nulls);
 
-	permitted = authz_evaluate(&question, fcinfo->flinfo->fn_mcxt,
-							   (AuthzEvaluation **) &fcinfo->flinfo->fn_extra);
+	permitted = authz_evaluate(&question, context, &evaluations->action) &&
+		(!PG_GETARG_BOOL(3) || permits_statement(&question, context, evaluations));
 	ReleaseTupleDesc(descriptor);
 	PG_RETURN_BOOL(permitted);
 }

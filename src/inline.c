@@ -32,6 +32,7 @@
 #include "utils/lsyscache.h"
 
 #include "catalog.h"
+#include "columns.h"
 #include "condition.h"
 #include "denial.h"
 #include "guard.h"
@@ -104,35 +105,42 @@ columns_set(const PermitsCall *call)
 	return call->rte->updatedCols;
 }
 
-/* permit OR permit ... AND (forbid) IS FALSE ...; without a permit, false. */
+/* permit OR permit ... of one group; without a permit, false. */
 static Node *
-combine(List *rules)
+any_of(List *rules, const Bitmapset *group)
 {
 	List	   *permits = NIL;
+	int			n = -1;
+
+	while ((n = bms_next_member(group, n)) >= 0)
+		permits = lappend(permits, copyObject(((AuthzRule *) list_nth(rules, n))->condition));
+	if (permits == NIL)
+		return makeBoolConst(false, false);
+	return list_length(permits) == 1 ? linitial(permits) : (Node *) makeBoolExpr(OR_EXPR, permits, -1);
+}
+
+/* (permit OR permit ...) AND ... AND (forbid) IS FALSE ...; the groups of permits are those of columns.h. */
+static Node *
+combine(List *rules, const Bitmapset *columns)
+{
 	List	   *terms = NIL;
 	ListCell   *lc;
 
+	foreach(lc, authz_columns_groups(rules, columns))
+		terms = lappend(terms, any_of(rules, lfirst(lc)));
 	foreach(lc, rules)
 	{
 		AuthzRule  *rule = lfirst(lc);
 		BooleanTest *not_forbidden;
 
 		if (rule->effect == AUTHZ_PERMIT)
-		{
-			permits = lappend(permits, rule->condition);
 			continue;
-		}
 		not_forbidden = makeNode(BooleanTest);
 		not_forbidden->arg = (Expr *) rule->condition;
 		not_forbidden->booltesttype = IS_FALSE;
 		not_forbidden->location = -1;
 		terms = lappend(terms, not_forbidden);
 	}
-	if (permits == NIL)
-		return makeBoolConst(false, false);
-
-	terms = lcons(list_length(permits) == 1 ? linitial(permits) :
-				  (void *) makeBoolExpr(OR_EXPR, permits, -1), terms);
 	return list_length(terms) == 1 ? linitial(terms) :
 		(Node *) makeBoolExpr(AND_EXPR, terms, -1);
 }
@@ -221,13 +229,19 @@ authz_inline_finish(PlannerInfo *root, Node *expression)
 }
 
 void
+authz_inline_refuse_circle(Oid relid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+			 OidIsValid(relid) ? errmsg("policies of table \"%s\" lead back to it", get_rel_name(relid)) :
+			 errmsg("masks or policies lead back to the table that they are of")));
+}
+
+void
 authz_inline_check_depth(int query_level, Oid relid)
 {
 	if (query_level > MAX_QUERY_LEVEL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 OidIsValid(relid) ? errmsg("policies of table \"%s\" lead back to it", get_rel_name(relid)) :
-				 errmsg("masks or policies lead back to the table that they are of")));
+		authz_inline_refuse_circle(relid);
 }
 
 static bool
@@ -240,11 +254,50 @@ mark_policy(Node *node, void *context)
 	return expression_tree_walker(node, mark_policy, context);
 }
 
+/* Is it authz.permits(<action>, ...) as row security calls it? */
+static bool
+is_permits(Node *node, const char *action)
+{
+	FuncExpr   *call = (FuncExpr *) node;
+	Const	   *argument;
+
+	if (!IsA(node, FuncExpr) || list_length(call->args) != 2 || !authz_catalog_is_function(call->funcid, "permits"))
+		return false;
+	argument = linitial(call->args);
+	return IsA(argument, Const) && argument->consttype == TEXTOID && !argument->constisnull &&
+		strcmp(TextDatumGetCString(argument->constvalue), action) == 0;
+}
+
+/*
+ * Core wants the new row of an UPDATE that reads the table to be visible.  If
+ * nothing is returned, a permit with may_hide does as well.
+ */
+static void
+let_hide(Query *query)
+{
+	ListCell   *lc;
+
+	if (query->returningList != NIL)
+		return;
+	foreach(lc, query->withCheckOptions)
+	{
+		WithCheckOption *check = lfirst_node(WithCheckOption, lc);
+		FuncExpr   *hide;
+
+		if (check->kind != WCO_RLS_UPDATE_CHECK || check->qual == NULL || !is_permits(check->qual, "select"))
+			continue;
+		hide = copyObject((FuncExpr *) check->qual);
+		linitial(hide->args) = makeConst(TEXTOID, -1, InvalidOid, -1, CStringGetTextDatum("update_hide"), false, false);
+		check->qual = (Node *) makeBoolExpr(OR_EXPR, list_make2(check->qual, hide), -1);
+	}
+}
+
 void
 authz_inline_mark_policies(Query *query)
 {
 	ListCell   *lc;
 
+	let_hide(query);
 	mark_policy((Node *) query->withCheckOptions, NULL);
 	foreach(lc, query->rtable)
 		mark_policy((Node *) lfirst_node(RangeTblEntry, lc)->securityQuals, NULL);
@@ -274,21 +327,38 @@ authz_inline_is_known(PlannerInfo *root, const Var *var)
 	return true;
 }
 
+Node *
+authz_inline_condition(PlannerGlobal *glob, Oid relid, AuthzAction action, const Bitmapset *columns,
+					   const Var *row, bool *has_sublinks)
+{
+	const AuthzIdentity *identity;
+	AuthzPolicySet *set = authz_inline_depend(glob, relid, &identity);
+	Oid			owner = authz_policyset_owner(set);
+	bool		is_write = action == AUTHZ_ACTION_INSERT || action == AUTHZ_ACTION_UPDATE ||
+		action == AUTHZ_ACTION_UPDATE_CHECK;
+	AttrNumber	uncovered = is_write ? authz_policyset_uncovered(set, action, identity, columns) : InvalidAttrNumber;
+	List	   *rules;
+	Node	   *condition;
+	ListCell   *lc;
+
+	if (uncovered != InvalidAttrNumber)
+		return authz_columns_denied(action, relid, uncovered);
+	rules = authz_policyset_rules(set, action, identity, columns);
+	condition = combine(rules, columns);
+	/* A new row that may be hidden has been counted as one that may be. */
+	foreach(lc, action == AUTHZ_ACTION_UPDATE_HIDE ? NIL : rules)
+		authz_stats_count(authz_policyset_logical(set), ((AuthzRule *) lfirst(lc))->stats_id, AUTHZ_STATS_PLAN);
+	*has_sublinks |= authz_inline_place(glob, condition, row, owner);
+	return condition;
+}
+
 static Node *
 replace_call(SupportRequestSimplify *request, const PermitsCall *call)
 {
 	PlannerInfo *root = request->root;
-	const AuthzIdentity *identity;
-	AuthzPolicySet *set = authz_inline_depend(root->glob, call->rte->relid, &identity);
-	Oid			owner = authz_policyset_owner(set);
-	List	   *rules = authz_policyset_rules(set, call->action, identity, columns_set(call));
-	Node	   *condition = combine(rules);
-	ListCell   *lc;
+	Node	   *condition = authz_inline_condition(root->glob, call->rte->relid, call->action, columns_set(call),
+												   call->tableoid, &root->parse->hasSubLinks);
 
-	foreach(lc, rules)
-		authz_stats_count(authz_policyset_logical(set), ((AuthzRule *) lfirst(lc))->stats_id, AUTHZ_STATS_PLAN);
-	if (authz_inline_place(root->glob, condition, call->tableoid, owner))
-		root->parse->hasSubLinks = true;
 	if (call->action == AUTHZ_ACTION_INSERT || call->action == AUTHZ_ACTION_UPDATE_CHECK)
 		condition = add_denied(condition, request, call);
 	return authz_inline_finish(root, condition);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  * masked.c
  *	  authz.masked and authz.is_masked: their calls become what the current
- *	  identity sees of the column.
+ *	  identity sees of the column.  authz.visible (visible.c) is replaced here too.
  *
  * The planner hook replaces the calls, before the planner looks at the query:
  * what an identity sees clear is a plain column to the planner, also below an
@@ -50,6 +50,7 @@
 #include "masked.h"
 #include "masked_view.h"
 #include "masking.h"
+#include "visible.h"
 
 static planner_hook_type prev_planner = NULL;
 
@@ -131,6 +132,7 @@ typedef struct Preparation
 	List	   *extended;		/* Extended * */
 	bool		has_masked;
 	bool		has_is_masked;
+	bool		has_visible;
 } Preparation;
 
 /* The query that a Var of a query in the walk belongs to, and its entry there; NULL if it is around all that is prepared. */
@@ -216,6 +218,7 @@ find_calls(Node *node, Preparation *preparation)
 	{
 		preparation->has_masked |= authz_masked_view_column(node) != NULL;
 		preparation->has_is_masked |= read_is_masked(node, &call);
+		preparation->has_visible |= authz_visible_row(node) != NULL;
 	}
 	if (IsA(node, Query))
 	{
@@ -249,6 +252,32 @@ replace_masked(Node *node, Preparation *preparation)
 		return look_at_column(preparation->depends, rte, column, authz_masking_value,
 							  &linitial_node(Query, preparation->queries)->hasSubLinks);
 	return expression_tree_mutator(node, replace_masked, preparation);
+}
+
+/* A mutator: visible(<row of a table>) becomes what decides on it. */
+static Node *
+replace_visible(Node *node, Preparation *preparation)
+{
+	Var		   *row;
+	RangeTblEntry *rte;
+
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Query))
+	{
+		preparation->queries = lcons(node, preparation->queries);
+		query_tree_mutator((Query *) node, replace_visible, preparation, QTW_DONT_COPY_QUERY);
+		preparation->queries = list_delete_first(preparation->queries);
+		authz_visible_simplify((Query *) node);
+		return node;
+	}
+	row = authz_visible_row(node);
+	rte = row ? entry_of(preparation, row) : NULL;
+	if (rte && rte->rtekind == RTE_RELATION)
+		return authz_visible_condition(preparation->depends, rte->relid, row,
+									   list_nth_node(Query, preparation->queries, row->varlevelsup),
+									   &linitial_node(Query, preparation->queries)->hasSubLinks);
+	return expression_tree_mutator(node, replace_visible, preparation);
 }
 
 /* The table that a column of a query is of; NULL if it is of none. */
@@ -478,6 +507,8 @@ prepare(Node *node, PlannerGlobal *depends)
 			replace_whole_rows(node, &preparation);
 		if (preparation.has_masked)
 			replace_masked(node, &preparation);
+		if (preparation.has_visible)
+			replace_visible(node, &preparation);
 	}
 	PG_FINALLY();
 	{

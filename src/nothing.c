@@ -5,6 +5,10 @@
  * Core finds that a table yields nothing only if FALSE is its one restriction.
  * Row security is kept apart from what the caller asks for, so with a WHERE of
  * his own it would be read in full, row by row against FALSE.
+ *
+ * Nor is one of which a statement sets a column that no policy permits to set:
+ * that is an error whatever the rows are.  Decided on row by row, it would tell
+ * of rows that are not visible.
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
@@ -12,6 +16,7 @@
 #include "nodes/pathnodes.h"
 #include "optimizer/paths.h"
 
+#include "columns.h"
 #include "nothing.h"
 
 static set_rel_pathlist_hook_type prev_set_rel_pathlist = NULL;
@@ -33,11 +38,16 @@ nothing_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTbl
 		return;
 	foreach(lc, rel->baserestrictinfo)
 	{
-		if (is_never_true(lfirst_node(RestrictInfo, lc)->clause))
+		RestrictInfo *restriction = lfirst_node(RestrictInfo, lc);
+
+		if (is_never_true(restriction->clause))
 		{
 			mark_dummy_rel(rel);
 			return;
 		}
+		/* Core makes no one-time filter of row security. */
+		if (authz_columns_is_denied((Node *) restriction->clause))
+			restriction->pseudoconstant = root->hasPseudoConstantQuals = true;
 	}
 }
 

@@ -56,6 +56,7 @@ typedef struct AuthzPolicy
 	Parsed		condition;
 	Parsed		check_condition;	/* text NULL: the condition */
 	bool		has_columns;
+	bool		may_hide;
 	Bitmapset  *columns;		/* offset by FirstLowInvalidHeapAttributeNumber */
 } AuthzPolicy;
 
@@ -100,6 +101,7 @@ static const char *const action_names[] = {
 	[AUTHZ_ACTION_UPDATE_CHECK] = "update_check",
 	[AUTHZ_ACTION_DELETE] = "delete",
 	[AUTHZ_ACTION_TRUNCATE] = "truncate",
+	[AUTHZ_ACTION_UPDATE_HIDE] = "update_hide",
 };
 
 AuthzAction
@@ -157,11 +159,11 @@ read_actions(char **names, int n)
 	{
 		AuthzAction action = names[i] ? authz_policyset_action(names[i]) : AUTHZ_ACTION_NONE;
 
-		if (action == AUTHZ_ACTION_NONE || action == AUTHZ_ACTION_UPDATE_CHECK)
+		if (action == AUTHZ_ACTION_NONE || action == AUTHZ_ACTION_UPDATE_CHECK || action == AUTHZ_ACTION_UPDATE_HIDE)
 			return 0;
 		actions |= 1 << action;
 		if (action == AUTHZ_ACTION_UPDATE)
-			actions |= 1 << AUTHZ_ACTION_UPDATE_CHECK;
+			actions |= 1 << AUTHZ_ACTION_UPDATE_CHECK | 1 << AUTHZ_ACTION_UPDATE_HIDE;
 	}
 	return actions;
 }
@@ -216,6 +218,8 @@ read_policy(AuthzPolicySet *set, AuthzScan *scan, HeapTuple tuple, AuthzPolicy *
 	if (policy->actions == 0 || policy->condition.text == NULL)
 		authz_clause_refuse(name, set->logical, "Its actions or condition are missing or unknown.");
 
+	value = authz_catalog_get(scan, tuple, AUTHZ_POLICY_MAY_HIDE, &isnull);
+	policy->may_hide = !isnull && DatumGetBool(value);
 	value = authz_catalog_get(scan, tuple, AUTHZ_POLICY_COLUMNS, &isnull);
 	if (!isnull)
 		read_columns(set, policy, DatumGetArrayTypeP(value));
@@ -435,17 +439,104 @@ add_time(Node *time, Node *condition)
 	return time ? (Node *) makeBoolExpr(AND_EXPR, list_make2(time, condition), -1) : condition;
 }
 
-/* A permit with columns needs all that are set to be among them; a forbid, any. */
+static bool
+sets_columns(AuthzAction action)
+{
+	return action == AUTHZ_ACTION_INSERT || action == AUTHZ_ACTION_UPDATE ||
+		action == AUTHZ_ACTION_UPDATE_CHECK || action == AUTHZ_ACTION_UPDATE_HIDE;
+}
+
+/* Is it about any of the columns that are set?  If none is set, every permit is, and no forbid. */
 static bool
 columns_apply(const AuthzPolicy *policy, AuthzAction action, const Bitmapset *columns)
 {
-	if (!policy->has_columns)
+	if (!policy->has_columns || !sets_columns(action))
 		return true;
-	if (action != AUTHZ_ACTION_INSERT && action != AUTHZ_ACTION_UPDATE && action != AUTHZ_ACTION_UPDATE_CHECK)
+	if (policy->effect == AUTHZ_PERMIT && bms_is_empty(columns))
 		return true;
-	if (policy->effect == AUTHZ_PERMIT)
-		return bms_is_subset(columns, policy->columns);
 	return bms_overlap(columns, policy->columns);
+}
+
+/* `time` as authz_clause_ended has it. */
+static bool
+applies(const AuthzPolicy *policy, AuthzAction action, const AuthzIdentity *identity, Node **time)
+{
+	return (policy->actions & (1 << action)) && authz_clause_has_role(&policy->clause, identity) &&
+		!authz_clause_ended(&policy->clause, time);
+}
+
+static AuthzRule *
+make_rule(const AuthzPolicy *policy, AuthzAction action, Node *condition)
+{
+	AuthzRule  *rule = palloc0_object(AuthzRule);
+
+	rule->effect = policy->effect;
+	rule->stats_id = policy->stats_id;
+	rule->condition = condition;
+	if (policy->has_columns && sets_columns(action))
+		rule->columns = bms_copy(policy->columns);
+	return rule;
+}
+
+static Node *
+get_condition(AuthzPolicySet *set, AuthzPolicy *policy, bool checks)
+{
+	return get_tree(set, &policy->clause, InvalidAttrNumber,
+					checks && policy->check_condition.text ? &policy->check_condition : &policy->condition);
+}
+
+/* Could a permit that does not let it hide have permitted the old row of an UPDATE of these columns? */
+static bool
+has_visible_permit(const AuthzPolicySet *set, const AuthzIdentity *identity, const Bitmapset *columns)
+{
+	for (int i = 0; i < set->npolicies; i++)
+	{
+		const AuthzPolicy *policy = &set->policies[i];
+		Node	   *time;
+
+		if (policy->effect == AUTHZ_PERMIT && !policy->may_hide &&
+			columns_apply(policy, AUTHZ_ACTION_UPDATE, columns) &&
+			applies(policy, AUTHZ_ACTION_UPDATE, identity, &time))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The permits by which the new row of an UPDATE need not be visible.  Only the
+ * new row is at hand where that is decided.  If another permit may have
+ * permitted the old one, the condition of this has to hold as well; it is
+ * looked at in the new row, which says the same of the old one if the statement
+ * sets none of the columns that it reads.
+ */
+static List *
+hiding_rules(AuthzPolicySet *set, const AuthzIdentity *identity, const Bitmapset *columns)
+{
+	bool		needs_condition = has_visible_permit(set, identity, columns);
+	List	   *rules = NIL;
+
+	for (int i = 0; i < set->npolicies; i++)
+	{
+		AuthzPolicy *policy = &set->policies[i];
+		Node	   *time;
+		Node	   *condition;
+
+		if (policy->effect != AUTHZ_PERMIT || !policy->may_hide ||
+			!columns_apply(policy, AUTHZ_ACTION_UPDATE_HIDE, columns) ||
+			!applies(policy, AUTHZ_ACTION_UPDATE_HIDE, identity, &time))
+			continue;
+		condition = get_condition(set, policy, true);
+		if (needs_condition)
+		{
+			Node	   *old = get_condition(set, policy, false);
+
+			if (bms_overlap(authz_condition_columns(old), columns))
+				continue;
+			condition = (Node *) makeBoolExpr(AND_EXPR, list_make2(old, condition), -1);
+		}
+		rules = lappend(rules, make_rule(policy, AUTHZ_ACTION_UPDATE_HIDE, add_time(time, condition)));
+	}
+	return rules;
 }
 
 List *
@@ -455,24 +546,41 @@ authz_policyset_rules(AuthzPolicySet *set, AuthzAction action,
 	bool		checks = action == AUTHZ_ACTION_INSERT || action == AUTHZ_ACTION_UPDATE_CHECK;
 	List	   *rules = NIL;
 
+	if (action == AUTHZ_ACTION_UPDATE_HIDE)
+		return hiding_rules(set, identity, columns);
 	for (int i = 0; i < set->npolicies; i++)
 	{
 		AuthzPolicy *policy = &set->policies[i];
-		Parsed	   *condition = checks && policy->check_condition.text ?
-			&policy->check_condition : &policy->condition;
-		AuthzRule  *rule;
 		Node	   *time;
 
-		if (!(policy->actions & (1 << action)) || !authz_clause_has_role(&policy->clause, identity) ||
-			!columns_apply(policy, action, columns) || authz_clause_ended(&policy->clause, &time))
+		if (!columns_apply(policy, action, columns) || !applies(policy, action, identity, &time))
 			continue;
-		rule = palloc0_object(AuthzRule);
-		rule->effect = policy->effect;
-		rule->stats_id = policy->stats_id;
-		rule->condition = add_time(time, get_tree(set, &policy->clause, InvalidAttrNumber, condition));
-		rules = lappend(rules, rule);
+		rules = lappend(rules, make_rule(policy, action, add_time(time, get_condition(set, policy, checks))));
 	}
 	return rules;
+}
+
+AttrNumber
+authz_policyset_uncovered(const AuthzPolicySet *set, AuthzAction action,
+						  const AuthzIdentity *identity, const Bitmapset *columns)
+{
+	Bitmapset  *left = bms_copy(columns);
+	bool		has_permit = false;
+
+	for (int i = 0; i < set->npolicies; i++)
+	{
+		const AuthzPolicy *policy = &set->policies[i];
+		Node	   *time;
+
+		if (policy->effect != AUTHZ_PERMIT || !applies(policy, action, identity, &time))
+			continue;
+		if (!policy->has_columns)
+			return InvalidAttrNumber;
+		has_permit = true;
+		left = bms_del_members(left, policy->columns);
+	}
+	return has_permit && !bms_is_empty(left) ?
+		bms_next_member(left, -1) + FirstLowInvalidHeapAttributeNumber : InvalidAttrNumber;
 }
 
 bool

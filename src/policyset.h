@@ -23,7 +23,8 @@ typedef enum AuthzAction
 	AUTHZ_ACTION_UPDATE,		/* the old row of an UPDATE */
 	AUTHZ_ACTION_UPDATE_CHECK,	/* the new row of an UPDATE */
 	AUTHZ_ACTION_DELETE,
-	AUTHZ_ACTION_TRUNCATE		/* no row */
+	AUTHZ_ACTION_TRUNCATE,		/* no row */
+	AUTHZ_ACTION_UPDATE_HIDE	/* the new row of an UPDATE, where it is not visible; see may_hide */
 } AuthzAction;
 
 /* Zero denies. */
@@ -41,6 +42,7 @@ typedef struct AuthzRule
 	AuthzEffect effect;
 	uint64		stats_id;		/* see stats.h */
 	Node	   *condition;		/* Vars of varno 1; validity in time is part of it; sub-selects not rewritten */
+	Bitmapset  *columns;		/* that a permit covers, offset as in a range table entry; NULL: all */
 } AuthzRule;
 
 /* One mask that applies, if no mask before it does: a copy for the caller, both as above. */
@@ -79,10 +81,18 @@ extern uint64 authz_policyset_serial(const AuthzPolicySet *set);
  * List of AuthzRule * that apply to an identity and an action.  `columns` are
  * the columns that the statement sets, offset by
  * FirstLowInvalidHeapAttributeNumber as in a range table entry.  Raises if a
- * policy that applies cannot be read (an invalid one denies, loudly).
+ * policy that applies cannot be read (an invalid one denies, loudly).  How the
+ * permits among them add up to the columns: see columns.h.
  */
 extern List *authz_policyset_rules(AuthzPolicySet *set, AuthzAction action,
 								   const AuthzIdentity *identity, const Bitmapset *columns);
+
+/*
+ * The first of these columns that no permit of this identity for the action
+ * covers; InvalidAttrNumber if there is none, or no permit at all.
+ */
+extern AttrNumber authz_policyset_uncovered(const AuthzPolicySet *set, AuthzAction action,
+											const AuthzIdentity *identity, const Bitmapset *columns);
 
 /* Has the column a mask, whoever for and whether enabled or not?  If so it shows nothing unless one applies. */
 extern bool authz_policyset_is_masked(const AuthzPolicySet *set, AttrNumber column);

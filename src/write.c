@@ -28,7 +28,7 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
-#include "denial.h"
+#include "columns.h"
 #include "masked_view.h"
 #include "masking.h"
 #include "trigger.h"
@@ -278,7 +278,18 @@ find_changes(AuthzWrite *write)
 	return changes;
 }
 
-/* The columns of a set that this identity sees clear in every row: what it read of them is what is there. */
+/* Does any policy permit to set the column? */
+static bool
+is_covered(const AuthzWrite *write, AttrNumber column)
+{
+	return authz_policyset_uncovered(authz_policyset_get(write->view.relid), AUTHZ_ACTION_UPDATE, authz_identity_get(),
+									 bms_make_singleton(column - FirstLowInvalidHeapAttributeNumber)) == InvalidAttrNumber;
+}
+
+/*
+ * The columns of a set that this identity sees clear in every row, so that what
+ * it read of them is what is there, and that it may set.
+ */
 static Bitmapset *
 clear_columns(const AuthzWrite *write, const Bitmapset *set)
 {
@@ -287,7 +298,7 @@ clear_columns(const AuthzWrite *write, const Bitmapset *set)
 
 	while ((i = bms_next_member(set, i)) >= 0)
 	{
-		if (authz_masking_is_clear(write->view.relid, write->view.columns[i]))
+		if (authz_masking_is_clear(write->view.relid, write->view.columns[i]) && is_covered(write, write->view.columns[i]))
 			clear = bms_add_member(clear, i);
 	}
 	return clear;
@@ -322,20 +333,6 @@ given_columns(AuthzWrite *write, Relation view)
 			given = bms_add_member(given, i);
 	}
 	return given;
-}
-
-static void
-refuse_column(const AuthzWrite *write, int position, const char *detail)
-{
-	authz_denial_record(&(AuthzDenial) {AUTHZ_DENIAL_WRITE, "update", write->view.relid,
-										"no policy permits the columns that change"});
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("permission denied to update column \"%s\" of table \"%s\"",
-					get_attname(write->view.relid, write->view.columns[position], false),
-					get_rel_name(write->view.relid)),
-			 errdetail("%s", detail),
-			 errhint("authz.identity() shows the identity; the table's policies for update and their columns decide.")));
 }
 
 static bool
@@ -386,10 +383,10 @@ explain_nothing(AuthzWrite *write, Relation view, Bitmapset *set)
 	for (int column = 6; (position = bms_next_member(set, position)) >= 0; column++)
 	{
 		if (!get_flag(&receiver, column))
-			refuse_column(write, position, "No policy permits this identity to set it in this row.");
+			authz_columns_refuse(AUTHZ_ACTION_UPDATE, write->view.relid,
+								 get_attname(write->view.relid, write->view.columns[position], false),
+								 "No policy permits this identity to set it in this row.");
 	}
-	refuse_column(write, bms_next_member(set, -1),
-				  "No policy permits this identity to set it together with the other columns that change.");
 }
 
 static HeapTuple
@@ -434,7 +431,7 @@ update_row(AuthzWrite *write, Relation view, HeapTuple old, HeapTuple new)
 	all = bms_union(changes.changed, clear_columns(write, changes.rewritten));
 	if (update_columns(write, view, all, &receiver) ||
 		(!bms_equal(all, changes.changed) && update_columns(write, view, changes.changed, &receiver)))
-		return receiver.row;
+		return receiver.row ? receiver.row : new;
 	explain_nothing(write, view, changes.changed);
 	return NULL;
 }

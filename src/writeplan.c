@@ -189,7 +189,9 @@ update_text(const AuthzWrite *write, const Bitmapset *set)
 	append_key(&text, write);
 	appendStringInfoString(&text, " AND ");
 	append_unchanged(&text, write);
-	append_returning(&text, write);
+	/* What is returned has to be visible; who wants nothing may hide the row. */
+	if (write->has_returning)
+		append_returning(&text, write);
 	return text.data;
 }
 

@@ -22,7 +22,7 @@ typedef struct AuthzWrite
 	char	  **names;			/* of the table's columns by position in the view, quoted */
 	Oid		   *collations;		/* of the view's columns */
 	Bitmapset  *named;			/* columns that an INSERT names, from 0 */
-	bool		has_returning;	/* does anybody want to see what became of an INSERT? */
+	bool		has_returning;	/* does anybody want to see what became of the rows? */
 	CommandId	command;		/* of the statement on the view */
 	Bitmapset  *key;			/* columns of the view that tell a row; NULL if not looked for */
 	List	   *statements;		/* AuthzStatement * that were needed so far */
@@ -33,7 +33,7 @@ typedef struct AuthzWrite
 typedef enum AuthzWriteKind
 {
 	AUTHZ_WRITE_INSERT,			/* of the set; returns the row as the view shows it, if somebody wants it and may see rows */
-	AUTHZ_WRITE_UPDATE,			/* of the set, if the row is as it was shown; returns it as the view shows it */
+	AUTHZ_WRITE_UPDATE,			/* of the set, if the row is as it was shown; returns it as the view shows it, if somebody wants it */
 	AUTHZ_WRITE_LOCK,			/* an UPDATE of nothing */
 	AUTHZ_WRITE_DELETE,			/* if the row is as it was shown */
 	AUTHZ_WRITE_EXPLAIN			/* why an UPDATE or DELETE did not find its row; see authz_writeplan_get */

@@ -70,7 +70,9 @@ INSERT INTO authz.mask (relation, column_name, name, mask) VALUES ('doc', 'title
 	ON CONFLICT (relation, name) DO UPDATE SET mask = excluded.mask RETURNING mask, priority, roles;
 INSERT INTO authz.mask (relation, column_name, mask) VALUES ('doc', 'title', 'email') ON CONFLICT (relation, column_name, priority) DO UPDATE SET mask = excluded.mask
 	RETURNING mask, name;
+\set VERBOSITY terse
 INSERT INTO authz.policy (relation, name, actions) VALUES ('doc', 'read', '{delete}');
+\set VERBOSITY default
 SELECT authz.drop_policy('read', 'doc'), authz.drop_mask('doc', 'title', name => 'titles');
 
 -- Names and places of masks.  One that nothing is left to is warned of, from either side.

@@ -237,6 +237,7 @@ BEGIN
 END
 $$;
 \set ECHO none
+SET client_min_messages = warning;
 SELECT format('CALL compare(%L, %L)', set, row_number() OVER (ORDER BY set COLLATE "C") % 3 = 0), 'VACUUM thing' FROM rule GROUP BY set ORDER BY set COLLATE "C" \gexec
 \set ECHO all
 

@@ -151,11 +151,12 @@ my $agree = <<~'SQL';
 	CREATE TABLE agree.policy_set (id int PRIMARY KEY, protected regclass, target regclass, update_columns jsonb,
 		insert_columns text[], definer jsonb, caller jsonb, nulls text);
 	CREATE TABLE agree.policy (set_id int, name text, effect text, actions text[], roles text[], condition text,
-		check_condition text, columns text[], valid_during text, enabled boolean);
+		check_condition text, columns text[], valid_during text, enabled boolean, may_hide boolean);
 	CREATE INDEX ON agree.policy (set_id);
 	CREATE TABLE agree.identity (name text PRIMARY KEY, become text);
-	-- By action, the WHERE that tells the permitted rows.
-	CREATE TABLE agree.question (set_id int, identity text, selects text, updates text, checks text, inserts text, deletes text);
+	-- By action, the WHERE that tells the permitted rows; which new rows may be hidden; is there a column that no permit covers?
+	CREATE TABLE agree.question (set_id int, identity text, selects text, updates text, checks text, inserts text, deletes text,
+		hides text, uncovered boolean);
 	CREATE INDEX ON agree.question (set_id);
 
 	CREATE TABLE agree.decision (set_id int, identity text, action text, total int, permitted int);
@@ -205,7 +206,7 @@ my $agree = <<~'SQL';
 		WHEN SQLSTATE 'AG000' THEN
 			NULL;
 		WHEN insufficient_privilege THEN
-			IF SQLERRM !~ '^(permission denied to (insert|update) row in table|new row violates row-level security policy) ' THEN
+			IF SQLERRM !~ '^(permission denied to (insert|update) row in table|permission denied to (insert into|update) column|new row violates row-level security policy) ' THEN
 				RAISE;
 			END IF;
 			refused := true;
@@ -224,7 +225,7 @@ my $agree = <<~'SQL';
 		PERFORM set_config('search_path', 'app', true), set_config('role', 'owner', true);
 		FOREACH p IN ARRAY policies LOOP
 			PERFORM authz.create_policy(p.name, s.protected, p.actions, p.condition, p.roles, p.check_condition,
-				p.columns::name[], p.effect, p.valid_during::tstzrange);
+				p.columns::name[], p.effect, p.valid_during::tstzrange, may_hide => p.may_hide);
 			IF NOT p.enabled THEN
 				PERFORM authz.disable_policy(p.name, s.protected);
 			END IF;
@@ -272,9 +273,13 @@ my $agree = <<~'SQL';
 		PERFORM agree.compare(s.id, q.identity, 'rows of DELETE RETURNING', agree.common(selects, deletes), a.ids);
 
 		EXECUTE format('SELECT array_agg(r.id ORDER BY r.id) FILTER (WHERE authz.permits_row(''select'', r)) AS selects,
-				array_agg(r.id ORDER BY r.id) FILTER (WHERE authz.permits_row(''update'', r, %L)) AS updates,
-				array_agg(r.id ORDER BY r.id) FILTER (WHERE authz.permits_row(''delete'', r)) AS deletes
-			FROM %s AS r', updated, s.target) INTO r;
+				array_agg(r.id ORDER BY r.id) FILTER (WHERE authz.permits_row(''update'', r, %1$L)) AS updates,
+				array_agg(r.id ORDER BY r.id) FILTER (WHERE authz.permits_row(''delete'', r)) AS deletes,
+				array_agg(r.id ORDER BY r.id) FILTER (WHERE authz.permits_row(''update'', r, %1$L, true)) AS whole_updates,
+				array_agg(r.id ORDER BY r.id) FILTER (WHERE authz.permits_row(''delete'', r, statement => true)) AS whole_deletes
+			FROM %2$s AS r', updated, s.target) INTO r;
+		PERFORM agree.compare(s.id, q.identity, 'permits_row update, whole statement', agree.common(selects, updates), r.whole_updates),
+			agree.compare(s.id, q.identity, 'permits_row delete, whole statement', agree.common(selects, deletes), r.whole_deletes);
 		PERFORM agree.compare(s.id, q.identity, 'permits_row select', selects, r.selects),
 			agree.compare(s.id, q.identity, 'permits_row update', updates, r.updates),
 			agree.compare(s.id, q.identity, 'permits_row delete', deletes, r.deletes);
@@ -292,32 +297,42 @@ my $agree = <<~'SQL';
 		touched text := format('SELECT array_agg(id ORDER BY id) FROM %s WHERE touched = 1', s.target);
 		checks int[];
 		visible int[];
+		hidden int[];
+		passing int[];
 		readable int[] := agree.common(selects, updates);
 		a record;
 		one int;
 		total int;
 		by_function int[];
 	BEGIN
-		EXECUTE format('SELECT count(*)::int, array_agg(r.id ORDER BY r.id) FILTER (WHERE %s), array_agg(r.id ORDER BY r.id) FILTER (WHERE %s)
-			FROM (SELECT (%s).* FROM %s AS r) AS r', q.checks, q.selects, new_row, s.target) INTO total, checks, visible;
+		EXECUTE format('SELECT count(*)::int, array_agg(r.id ORDER BY r.id) FILTER (WHERE %s), array_agg(r.id ORDER BY r.id) FILTER (WHERE %s),
+				array_agg(r.id ORDER BY r.id) FILTER (WHERE %s)
+			FROM (SELECT (%s).* FROM %s AS r) AS r', q.checks, q.selects, q.hides, new_row, s.target) INTO total, checks, visible, hidden;
+		passing := agree.common(checks, visible || hidden);
 		PERFORM agree.count(s.id, q.identity, 'update_check', total, checks);
 
 		a := agree.attempt(s.caller, command, touched);
 		PERFORM agree.compare(s.id, q.identity, 'rows of ' || command,
-			CASE WHEN agree.is_subset(updates, checks) THEN updates ELSE '{-1}' END, CASE WHEN a.refused THEN '{-1}' ELSE a.ids END);
+			CASE WHEN agree.is_subset(updates, checks) AND NOT q.uncovered THEN updates ELSE '{-1}' END,
+			CASE WHEN a.refused THEN '{-1}' ELSE a.ids END);
+		a := agree.attempt(s.caller, command || ' WHERE id IS NOT NULL', touched);
+		PERFORM agree.compare(s.id, q.identity, 'rows of ' || command || ' WHERE',
+			CASE WHEN agree.is_subset(readable, passing) THEN readable ELSE '{-1}' END,
+			CASE WHEN a.refused AND q.uncovered THEN '{}' WHEN a.refused THEN '{-1}' ELSE a.ids END);
 		a := agree.attempt(s.caller, format('WITH x AS (%s RETURNING id) SELECT array_agg(id ORDER BY id) FROM x', command), NULL);
 		PERFORM agree.compare(s.id, q.identity, 'rows of ' || command || ' RETURNING',
 			CASE WHEN agree.is_subset(readable, agree.common(checks, visible)) THEN readable ELSE '{-1}' END,
-			CASE WHEN a.refused THEN '{-1}' ELSE a.ids END);
+			CASE WHEN a.refused AND q.uncovered THEN '{}' WHEN a.refused THEN '{-1}' ELSE a.ids END);
 
 		-- The whole was refused: row by row.
 		IF NOT agree.is_subset(readable, agree.common(checks, visible)) THEN
-			FOR one IN SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY id = ANY (checks), id = ANY (visible) ORDER BY id) AS n
+			FOR one IN SELECT id FROM (SELECT id, row_number() OVER (
+					PARTITION BY id = ANY (checks), id = ANY (visible), id = ANY (hidden) ORDER BY id) AS n
 				FROM unnest(readable) AS u (id)) AS n WHERE n.n <= 2
 			LOOP
 				a := agree.attempt(s.caller, format('%s WHERE id OPERATOR(pg_catalog.=) %s', command, one), touched);
 				PERFORM agree.compare(s.id, q.identity, 'one row of ' || command,
-					CASE WHEN agree.is_subset(ARRAY[one], agree.common(checks, visible)) THEN ARRAY[one] ELSE '{-1}' END,
+					CASE WHEN agree.is_subset(ARRAY[one], passing) THEN ARRAY[one] ELSE '{-1}' END,
 					CASE WHEN a.refused THEN '{-1}' ELSE a.ids END);
 			END LOOP;
 		END IF;
@@ -325,6 +340,12 @@ my $agree = <<~'SQL';
 		EXECUTE format('SELECT array_agg(r.id ORDER BY r.id) FILTER (WHERE authz.permits_row(''update_check'', %s, %L)) FROM %s AS r',
 			new_row, updated, s.target) INTO by_function;
 		PERFORM agree.compare(s.id, q.identity, 'permits_row update_check', checks, by_function);
+		EXECUTE format('SELECT array_agg(r.id ORDER BY r.id) FILTER (WHERE authz.permits_row(''update_check'', %s, %L, true)) FROM %s AS r',
+			new_row, updated, s.target) INTO by_function;
+		PERFORM agree.compare(s.id, q.identity, 'permits_row update_check, whole statement', passing, by_function);
+		-- How often did it matter?
+		INSERT INTO agree.decision SELECT s.id, q.identity, 'hide', total, cardinality(agree.without(passing, visible))
+			WHERE agree.without(passing, visible) IS NOT NULL;
 	END
 	$$;
 
@@ -524,10 +545,10 @@ sub set_sql
 
 	for my $policy (@{ $set->{policies} })
 	{
-		$sql .= sprintf("INSERT INTO agree.policy VALUES (%d, %s, %s, %s, %s, %s, %s, %s, %s, %s);\n",
+		$sql .= sprintf("INSERT INTO agree.policy VALUES (%d, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);\n",
 			$set->{number}, quote($policy->{name}), quote($policy->{effect}), array($policy->{actions}), array($policy->{roles}),
 			quote($policy->{text}), quote($policy->{check_text}), array($policy->{columns}),
-			quote($policy->{valid_during}), $policy->{enabled} ? 'true' : 'false');
+			quote($policy->{valid_during}), $policy->{enabled} ? 'true' : 'false', $policy->{may_hide} ? 'true' : 'false');
 	}
 	return $sql;
 }
@@ -540,10 +561,12 @@ sub questions_sql
 
 	for my $identity (@{ $set->{identities} })
 	{
-		$sql .= sprintf("INSERT INTO agree.question VALUES (%d, %s, %s, %s, %s, %s, %s);\n",
+		$sql .= sprintf("INSERT INTO agree.question VALUES (%d, %s, %s, %s, %s, %s, %s, %s, %s);\n",
 			$set->{number}, quote($identity->{name}),
-			map { quote(AuthzGenerator::where($set, $identity, @$_)) }
-			  [ 'select' ], [ 'update', \@updated ], [ 'update_check', \@updated ], [ 'insert', $set->{insert} ], ['delete']);
+			(map { quote(AuthzGenerator::where($set, $identity, @$_)) }
+			  [ 'select' ], [ 'update', \@updated ], [ 'update_check', \@updated ], [ 'insert', $set->{insert} ], ['delete']),
+			quote(AuthzGenerator::hides($set, $identity, \@updated)),
+			AuthzGenerator::uncovered($set, $identity, \@updated) ? 'true' : 'false');
 	}
 	return $sql;
 }
@@ -615,6 +638,20 @@ sub total
 	return $sum;
 }
 
+# Has a set permits for what it updates of which none covers all columns, but all together do?
+sub adds_up
+{
+	my ($set) = @_;
+	my @updated = keys %{ $set->{update} };
+
+	return grep {
+		my $identity = $_;
+		my @permits = grep { $_->{effect} eq 'permit' && AuthzGenerator::applies($_, $identity, 'update', \@updated) } @{ $set->{policies} };
+		@permits && !AuthzGenerator::uncovered($set, $identity, \@updated)
+		  && !grep { my $permit = $_; !grep { !AuthzGenerator::covers($permit, $_) } @updated } @permits
+	} @{ $set->{identities} };
+}
+
 # Records that a query's string_agg made of rows, from all sessions.
 sub records
 {
@@ -676,6 +713,9 @@ cmp_ok($mixed, '>', $nsets * 2, 'many answers are neither all rows nor none');
 cmp_ok($forbids, '>', $nsets / 5, 'enough sets forbid');
 cmp_ok($nulls, '>', $nsets / 3, 'enough sets have conditions that are NULL');
 cmp_ok($subselects, '>', $nsets / 5, 'enough sets have sub-selects');
+cmp_ok(total('SELECT count(*) FROM agree.question WHERE uncovered'), '>', $nsets / 10, 'often enough a column is covered by no permit');
+cmp_ok(total(q{SELECT count(*) FROM agree.decision WHERE action = 'hide'}), '>', $nsets / 20, 'often enough a new row may be hidden');
+cmp_ok(scalar(grep { adds_up($_) } @sets), '>', $nsets / 20, 'often enough permits of columns add up');
 
 for (my $i = 1; $i <= GROUPS; $i += 2)
 {

@@ -456,7 +456,10 @@ sub policy
 
 	$policy{roles} = [ 'anonymous', '*' ] if chance(10);
 	$policy{check} = $self->condition(below(3)) if $writes && chance(35);
-	$policy{columns} = [ chance($effect eq 'permit' ? 80 : 25) ? 'touched' : (), some(@columns) ] if $writes && chance(22);
+	$policy{columns} = [ chance($effect eq 'permit' ? 80 : 25) ? 'touched' : (), some(@columns) ] if $writes && chance($effect eq 'permit' ? 40 : 22);
+	# Some that overlap in what statements set, so that they add up.
+	$policy{columns} = [ some(qw(touched note title flag tenant id)) ] if $policy{columns} && $effect eq 'permit' && chance(50);
+	$policy{may_hide} = 1 if $effect eq 'permit' && grep({ $_ eq 'update' } @actions) && chance(30);
 	$policy{columns} = [ 'touched', @columns ] if $policy{columns} && $effect eq 'permit' && chance(30);
 	$policy{text} = as_policy($policy{template}, $table);
 	$policy{check_text} = as_policy($policy{check}, $table) if defined $policy{check};
@@ -499,8 +502,27 @@ sub policy_set
 	@wide = grep { $_ ne 'tenant' } @wide if $target eq 'ledger_p2';
 	$set{update} = { touched => '1', map { $_ => value($_) } chance(60) ? @wide : () };
 	$set{insert} = [ 'id', 'touched', chance(40) ? @columns[ 1 .. $#columns ] : grep { chance(60) } @columns[ 1 .. $#columns ] ];
+	push @{ $set{policies} }, $self->shared_permits($table, $n, \%set) if chance(25);
 	$set{identities} = [ $self->identities_for(\%set, 3) ];
 	return \%set;
+}
+
+# Two permits for everybody that share between them what the set's statements set, and have a little of it both.
+sub shared_permits
+{
+	my ($self, $table, $number, $set) = @_;
+	my %set = map { $_ => 1 } keys %{ $set->{update} }, @{ $set->{insert} };
+	my %first = map { $_ => chance(50) } keys %set;
+	my @permits = map { $self->policy($table, $number + $_, 'permit') } 0 .. 1;
+
+	for my $i (0 .. 1)
+	{
+		my @columns = grep { $i == 0 ? $first{$_} : !$first{$_} || chance(20) } sort keys %set;
+
+		@{ $permits[$i] }{qw(actions roles columns valid_during valid enabled)} =
+		  ([qw(insert update)], [ '*', 'anonymous' ], @columns ? \@columns : ['touched'], '(,)', 1, 1);
+	}
+	return @permits;
 }
 
 # Some identities, half of them such that a policy of the set speaks of.
@@ -532,8 +554,57 @@ sub applies
 	return 0 unless $policy->{enabled} && $policy->{valid};
 	return 0 unless grep { $_ eq $stored_action } @{ $policy->{actions} };
 	return 0 unless grep { $identity->{has_role}{$_} } @{ $policy->{roles} };
-	return 1 if !$policy->{columns} || $action eq 'select' || $action eq 'delete';
-	return $policy->{effect} eq 'permit' ? !grep({ !$listed{$_} } @$columns) : !!grep({ $listed{$_} } @$columns);
+	return 1 if !$policy->{columns} || $policy->{effect} eq 'permit' || $action eq 'select' || $action eq 'delete';
+	return !!grep({ $listed{$_} } @$columns);
+}
+
+# Does a permit cover a column?
+sub covers
+{
+	my ($policy, $column) = @_;
+
+	return !$policy->{columns} || grep { $_ eq $column } @{ $policy->{columns} };
+}
+
+# Permits of update that apply, or will: a plan may be kept until then.
+sub permits_of_update
+{
+	my ($set, $identity) = @_;
+
+	return grep { $_->{effect} eq 'permit' && applies({ %$_, valid => $_->{valid} || $_->{valid_during} =~ /^.2100/ }, $identity, 'update', []) }
+	  @{ $set->{policies} };
+}
+
+# A column that an UPDATE sets and no permit covers, although there are permits.
+sub uncovered
+{
+	my ($set, $identity, $columns) = @_;
+	my @permits = permits_of_update($set, $identity);
+
+	return 0 unless @permits;
+	return scalar grep { my $column = $_; !grep { covers($_, $column) } @permits } @$columns;
+}
+
+# The WHERE that tells rows of which an UPDATE may make the new row invisible: each column has a permit with
+# may_hide that covers it and whose check holds.  Where a permit without may_hide could have permitted the old
+# row, only such permits count whose condition reads none of the columns, and it has to hold too.
+sub hides
+{
+	my ($set, $identity, $columns) = @_;
+	my @permits = permits_of_update($set, $identity);
+	my $strict = grep { my $policy = $_; !$policy->{may_hide} && grep { covers($policy, $_) } @$columns } @permits;
+	my @hiding = grep { $_->{may_hide} && $_->{valid} } @permits;
+	my @terms;
+
+	@hiding = grep { my $policy = $_; !grep { $policy->{template} =~ /\{[co]:$_\}/ } @$columns } @hiding if $strict;
+	for my $column (@$columns)
+	{
+		push @terms, '(' . join(' OR ', 'false', map {
+			my $check = sprintf('COALESCE((%s), false)', as_plain($_->{check} // $_->{template}, $identity));
+			$strict ? sprintf('(%s AND COALESCE((%s), false))', $check, as_plain($_->{template}, $identity)) : $check
+		} grep { covers($_, $column) } @hiding) . ')';
+	}
+	return join(' AND ', @terms);
 }
 
 # The WHERE that one would write by hand; never NULL.
@@ -541,16 +612,24 @@ sub where
 {
 	my ($set, $identity, $action, $columns) = @_;
 	my %terms = (permit => [], forbid => []);
+	my @covers;
 
 	for my $policy (@{ $set->{policies} })
 	{
 		next unless applies($policy, $identity, $action, $columns // []);
 		my $template = $action =~ /insert|update_check/ && defined $policy->{check} ? $policy->{check} : $policy->{template};
+		push @covers, $policy if $policy->{effect} eq 'permit';
 		push @{ $terms{ $policy->{effect} } },
 		  sprintf('COALESCE((%s), %s)', as_plain($template, $identity), $policy->{effect} eq 'permit' ? 'false' : 'true');
 	}
 	return 'false' unless @{ $terms{permit} };
-	return '(' . join(' OR ', @{ $terms{permit} }) . ') AND NOT (' . join(' OR ', @{ $terms{forbid} }, 'false') . ')';
+	# Each column by itself; without columns, any permit.
+	my @permitted = map {
+		my $column = $_;
+		'(' . join(' OR ', 'false', map { $terms{permit}[$_] } grep { covers($covers[$_], $column) } 0 .. $#covers) . ')'
+	} $action =~ /insert|update/ ? @{ $columns // [] } : ();
+	@permitted = ('(' . join(' OR ', @{ $terms{permit} }) . ')') unless @permitted;
+	return join(' AND ', @permitted) . ' AND NOT (' . join(' OR ', @{ $terms{forbid} }, 'false') . ')';
 }
 
 # How often conditions are NULL over the rows, as an SQL expression.
@@ -635,7 +714,7 @@ sub group
 		  { name => 'all', effect => 'permit', roles => [ '*', 'anonymous' ], template => $template, text => as_policy($template, $table),
 			valid_during => '(,)', valid => 1, enabled => 1 };
 		# So that what is visible can be changed.
-		@$_{qw(actions columns check check_text)} = ([qw(select insert update delete)]) for @{ $set->{policies} };
+		@$_{qw(actions columns check check_text may_hide)} = ([qw(select insert update delete)]) for @{ $set->{policies} };
 	}
 	$group{identities} = [ $self->identities_for($group{sets}{docs}, 3) ];
 	$group{statements} = [ map { { number => $number * 1000 + $_, %{ $self->statement } } } 1 .. $nstatements ];

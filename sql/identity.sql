@@ -1,7 +1,10 @@
 -- The current identity: ways to take one on, and accessors for conditions.
 
+-- By OID: the mapping follows a rename and ends with the role.  A role that was
+-- dropped leaves a row behind, since no trigger hears of it; its OID is nobody's
+-- session_user, and the row is not dumped.
 CREATE TABLE authz.login_map (
-	database_role name NOT NULL,
+	database_role regrole NOT NULL,
 	subject text COLLATE "C" NOT NULL,
 	CONSTRAINT login_map_pkey PRIMARY KEY (database_role),
 	CONSTRAINT login_map_subject_check CHECK (subject OPERATOR(pg_catalog.<>) ''
@@ -9,6 +12,8 @@ CREATE TABLE authz.login_map (
 );
 COMMENT ON TABLE authz.login_map IS
 	'subjects that database logins (session_user) stand for while no token is set; their roles are the grants without issuer';
+COMMENT ON COLUMN authz.login_map.database_role IS 'the login, whatever its name; a number: it was dropped, and the row has no effect';
+COMMENT ON COLUMN authz.login_map.subject IS 'whom it stands for';
 
 CREATE TRIGGER identity_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON authz.login_map
 	FOR EACH STATEMENT EXECUTE FUNCTION authz.identity_changed();
@@ -22,7 +27,9 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = map_login.database_role) THEN
 		RAISE EXCEPTION 'database role "%" does not exist', database_role USING ERRCODE = 'undefined_object';
 	END IF;
-	INSERT INTO authz.login_map VALUES (map_login.database_role, map_login.subject)
+	DELETE FROM authz.login_map AS m WHERE NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = m.database_role);
+	INSERT INTO authz.login_map
+	SELECT r.oid, map_login.subject FROM pg_roles AS r WHERE r.rolname = map_login.database_role
 	ON CONFLICT ON CONSTRAINT login_map_pkey DO UPDATE SET subject = excluded.subject;
 END
 $$;
@@ -34,7 +41,8 @@ CREATE FUNCTION authz.unmap_login(database_role name) RETURNS void
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	DELETE FROM authz.login_map AS m WHERE m.database_role = unmap_login.database_role;
+	DELETE FROM authz.login_map AS m USING pg_roles AS r
+	WHERE r.oid = m.database_role AND r.rolname = unmap_login.database_role;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'database role "%" is not mapped', database_role USING ERRCODE = 'undefined_object';
 	END IF;
@@ -70,24 +78,26 @@ CREATE TRIGGER keep_internal_issuer BEFORE DELETE ON authz.issuer
 CREATE TRIGGER keep_internal_issuer BEFORE DELETE ON authz.key
 	FOR EACH ROW WHEN (old.issuer OPERATOR(pg_catalog.=) 'authz:internal') EXECUTE FUNCTION authz.keep_internal_issuer();
 
-CREATE FUNCTION authz.login(token text, is_local boolean = true) RETURNS void
+CREATE FUNCTION authz.login(token text, is_local boolean = true) RETURNS text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'authz_login';
 COMMENT ON FUNCTION authz.login(text, boolean) IS
 	'verify a token and act for its subject, until the end of the transaction or (is_local false) of the session; '
-	'the same as SET [LOCAL] authz.token, but the token can be a bind parameter';
+	'the same as SET [LOCAL] authz.token, but the token can be a bind parameter; returns the subject';
 
-CREATE FUNCTION authz.logout() RETURNS void
+CREATE FUNCTION authz.logout() RETURNS text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'authz_logout';
-COMMENT ON FUNCTION authz.logout() IS 'act for no token''s subject any more, also not for one of the start-up options';
+COMMENT ON FUNCTION authz.logout() IS 'act for no token''s subject any more, also not for one of the start-up options; '
+	'returns the subject from now on: of a mapped login, else null';
 
 CREATE FUNCTION authz.assume(subject text, roles text[], attributes jsonb = '{}', ttl interval = '5 min',
-							 is_local boolean = false) RETURNS void
+							 is_local boolean = false) RETURNS text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'authz_assume';
 COMMENT ON FUNCTION authz.assume(text, text[], jsonb, interval, boolean) IS
-	'act for a subject without an issuer''s token, for at most a day; for trusted database roles only: whoever may execute it may be anybody';
+	'act for a subject without an issuer''s token, for at most a day, and return it; '
+	'for trusted database roles only: whoever may execute it may be anybody';
 
 CREATE FUNCTION authz.subject() RETURNS text
 	LANGUAGE c STABLE PARALLEL SAFE
@@ -181,4 +191,6 @@ GRANT EXECUTE ON FUNCTION authz.login(text, boolean), authz.logout(), authz.subj
 	authz.attr_uuid(text), authz.attr_timestamptz(text), authz.attr_jsonb(text), authz.attr_text_array(text),
 	authz.attr_bigint_array(text), authz.attr_uuid_array(text), authz.identity() TO PUBLIC;
 
-SELECT pg_catalog.pg_extension_config_dump('authz.login_map', '');
+-- A number is a dropped role, and would be another one elsewhere.  The text is asked for, not pg_roles: that one is seen
+-- as it was when the dump began, and a role may be dropped since.
+SELECT pg_catalog.pg_extension_config_dump('authz.login_map', $$WHERE database_role::pg_catalog.text OPERATOR(pg_catalog.!~) '^[0-9]+$'$$);

@@ -21,7 +21,7 @@ COMMENT ON COLUMN authz.issuer.scopes_claim IS 'path of the scopes, likewise';
 COMMENT ON COLUMN authz.issuer.subject_claim IS 'path of the subject';
 COMMENT ON COLUMN authz.issuer.attributes IS
 	'attribute name -> path of its value; "*" -> path of an object each member of which becomes an attribute';
-COMMENT ON COLUMN authz.issuer.clock_skew IS 'tolerance for exp, nbf and iat, at most 300 seconds';
+COMMENT ON COLUMN authz.issuer.clock_skew IS 'how far its clock may be off, at most 300 seconds: exp, nbf and iat are accepted that much late or early, revoke_subject reaches that much further';
 COMMENT ON COLUMN authz.issuer.token_type IS 'null: typ is JWT, at+jwt or absent; at+jwt (RFC 9068): must be that';
 COMMENT ON COLUMN authz.issuer.internal IS 'the issuer of authz.assume, made by the extension';
 
@@ -270,6 +270,13 @@ BEGIN
 	IF jwks IS NULL OR jsonb_typeof(jwks -> 'keys') IS DISTINCT FROM 'array' THEN
 		RAISE EXCEPTION 'a JWKS is an object with an array "keys"' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
+	IF (SELECT bool_or(s.is_secret) AND NOT bool_and(s.is_secret) FROM jsonb_array_elements(jwks -> 'keys') AS k,
+			LATERAL (SELECT coalesce(lower(k ->> 'kty') = 'oct', false) OR k ? 'k') AS s (is_secret)) THEN
+		RAISE EXCEPTION 'the JWKS mixes symmetric and public keys'
+			USING ERRCODE = 'invalid_parameter_value',
+				DETAIL = 'A set with public keys is published, and so is the secret in it.',
+				HINT = 'Treat the secret as stolen. Import the public keys as a set, and shared secrets by authz.add_key.';
+	END IF;
 	FOR jwk IN SELECT k FROM jsonb_array_elements(jwks -> 'keys') AS k LOOP
 		IF jsonb_typeof(jwk) <> 'object' THEN
 			RAISE EXCEPTION 'a key of a JWKS is an object' USING ERRCODE = 'invalid_parameter_value';
@@ -302,7 +309,8 @@ END
 $$;
 COMMENT ON FUNCTION authz.set_jwks(text, jsonb) IS
 	'make an issuer''s keys those of a JWK set (RFC 7517): adds, replaces, and drops what is not in it; '
-	'keys for encryption or of unknown algorithms are left out; a known key keeps its valid_during';
+	'keys for encryption or of unknown algorithms are left out; a known key keeps its valid_during; '
+	'a set of symmetric and public keys is refused';
 
 REVOKE ALL ON authz.issuer, authz.key FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON authz.issuer TO authz_admin;

@@ -59,7 +59,7 @@ scalar_text(const JsonbValue *value, char *buffer, size_t size)
 	return true;
 }
 
-/* A whole number in decimal digits, as a JSON number or as a string. */
+/* A whole number, as a JSON number or as a string in the one canonical spelling: "9", not "09", "+9", "-0", "9.0". */
 static bool
 convert_bigint(const JsonbValue *value, Datum *result)
 {
@@ -74,6 +74,8 @@ convert_bigint(const JsonbValue *value, Datum *result)
 		digits++;
 	if (*digits < '0' || *digits > '9')
 		return false;			/* strtoi64 would skip spaces and take a plus */
+	if (*digits == '0' && (digits[1] != '\0' || digits != text))
+		return false;
 	errno = 0;
 	number = strtoi64(text, &end, 10);
 	if (errno != 0 || *end != '\0')

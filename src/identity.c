@@ -107,9 +107,9 @@ static struct
 }			current;
 
 /*
- * Syscache callback on pg_authid: a login may have another name now, and row
- * security may bind a role that it did not bind.  Plans of before are of what
- * was, and PostgreSQL would not notice.
+ * Syscache callback on pg_authid: a login may be gone, and row security may
+ * bind a role that it did not bind.  Plans of before are of what was, and
+ * PostgreSQL would not notice.
  */
 static void
 database_role_changed(Datum arg, int cacheid, uint32 hashvalue)
@@ -239,13 +239,10 @@ resolve(const char *token, Oid session_user, TimestampTz now, AuthzRefusal *refu
 {
 	AuthzToken	verified;
 
+	/* A role that was dropped is nobody, also while its session goes on. */
 	if (token[0] == '\0')
-	{
-		char	   *name = GetUserNameFromId(session_user, true);
-
-		/* A role dropped meanwhile is nobody; no row can have an empty name. */
-		return authz_resolve_login(name != NULL ? name : "", now);
-	}
+		return authz_resolve_login(SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(session_user)) ?
+								   session_user : InvalidOid, now);
 	if (!authz_token_verify(token, now, &verified, refusal))
 		return NULL;
 	return authz_resolve_token(&verified, now, refusal);

@@ -261,7 +261,7 @@ authz_resolve_token(const AuthzToken *token, TimestampTz now, AuthzRefusal *refu
 }
 
 AuthzIdentity *
-authz_resolve_login(const char *database_role, TimestampTz now)
+authz_resolve_login(Oid database_role, TimestampTz now)
 {
 	AuthzIdentity *result = palloc0(sizeof(AuthzIdentity));
 	List	   *roles = NIL;

@@ -155,6 +155,13 @@ SELECT jwks, pg_temp.attempt(format('SELECT authz.set_jwks(%L, %L)', :'issuer', 
 SELECT authz.set_jwks('https://nobody.example', '{"keys":[]}');
 SELECT kid, algorithm FROM authz.key WHERE issuer = :'issuer' ORDER BY kid;
 
+-- A set that mixes symmetric and public keys is refused, whatever the secret is said to be for and however it is spelt.
+SELECT authz.set_jwks(:'issuer', jsonb_build_object('keys', jsonb_build_array(:'es512_jwk'::jsonb, '{"kty":"oct","alg":"HS256","k":"c3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3M"}'::jsonb)));
+SELECT secret, pg_temp.attempt(format('SELECT authz.set_jwks(%L, %L)', :'issuer', jsonb_build_object('keys', jsonb_build_array(secret, :'es512_jwk'::jsonb))))
+FROM unnest('{"{\"kty\":\"oct\",\"use\":\"enc\",\"k\":\"AAAA\"}","{\"kty\":\"OCT\",\"alg\":\"HS256\"}","{\"k\":\"AAAA\"}","{\"kty\":\"EC\",\"k\":null}","{\"kty\":\"oct\",\"alg\":\"dir\"}"}'::jsonb[]) AS secret;
+SELECT pg_temp.attempt(format('SELECT authz.set_jwks(%L, %L)', :'issuer', '{"keys":[1]}'));
+SELECT kid, algorithm FROM authz.key WHERE issuer = :'issuer' ORDER BY kid;
+
 -- A key without kid is known by its thumbprint (RFC 7638 section 3.1) and serves tokens without one.
 SELECT authz.jwk_thumbprint('{"kty":"RSA","alg":"RS256","kid":"2011-04-29","e":"AQAB",
 	"n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"}');

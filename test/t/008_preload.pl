@@ -46,8 +46,8 @@ sub behaves
 	is(app()->query($count), '0', "$name: no token, no row");
 	is(app()->query("SET authz.token = '$alice'; $count"), '10', "$name: SET comes first");
 	is(app(options => "-c authz.token=$alice")->query($count), '10', "$name: a start-up option");
-	is(app()->query("SELECT authz.login('$alice', false); $count"), "\n10", "$name: login comes first");
-	is(app()->query(q{SELECT authz.assume('x', '{admin}'); } . $count), "\n100", "$name: assume comes first");
+	is(app()->query("SELECT authz.login('$alice', false); $count"), "alice\n10", "$name: login comes first");
+	is(app()->query(q{SELECT authz.assume('x', '{admin}'); } . $count), "x\n100", "$name: assume comes first");
 	is(app()->query("PREPARE p AS $count; SET authz.token = '$alice'; EXECUTE p"), '10', "$name: a prepared statement comes first");
 	is(app()->query("SET authz.token = '$alice'; SELECT authz.subject()"), 'alice', "$name: an accessor comes first");
 	like(app()->query("SET authz.token = '$alice'; INSERT INTO orders VALUES (1, 7)"),
@@ -109,7 +109,7 @@ $node->safe_psql('second', q{SELECT authz.drop_policy('admin', 'orders')});
 is(app(database => 'second')->query("SET authz.token = '$alice'; $count"), '20', 'a second database has rows of its own');
 is(app(database => 'second')->query("SET authz.token = '$bob'; $count"), '0', 'and policies of its own');
 my $assumed = app();
-is($assumed->query(q{SELECT authz.assume('x', '{admin}'); } . $count), "\n100", 'an identity assumed in the first');
+is($assumed->query(q{SELECT authz.assume('x', '{admin}'); } . $count), "x\n100", 'an identity assumed in the first');
 isnt($node->safe_psql('second', q{SELECT key FROM authz.key WHERE issuer = 'authz:internal'}),
 	$node->safe_psql('postgres', q{SELECT key FROM authz.key WHERE issuer = 'authz:internal'}), 'cannot be used in the second: its internal key is another');
 

@@ -173,10 +173,35 @@ COMMENT ON FUNCTION authz.attr_uuid_array(text) IS 'an attribute that is an arra
 CREATE FUNCTION authz.identity() RETURNS jsonb
 	LANGUAGE c STABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'authz_identity';
-COMMENT ON FUNCTION authz.identity() IS 'the current identity, for people to read';
+COMMENT ON FUNCTION authz.identity() IS
+	'the current identity, for people to read; of a token also unknown_roles, which it states but do not exist, '
+	'and missing_claims, the issuer''s paths that found nothing in it';
 
-REVOKE ALL ON authz.login_map FROM PUBLIC;
+-- Counters are in shared memory: of all sessions since the server started, if the library is preloaded.
+CREATE FUNCTION authz.unknown_roles(OUT issuer text, OUT role text, OUT verifications bigint, OUT last_seen_at timestamptz)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'authz_unknown_roles';
+COMMENT ON FUNCTION authz.unknown_roles() IS
+	'roles that verified tokens stated and that did not exist, the last 512 of them; without shared_preload_libraries of this session only';
+
+CREATE VIEW authz.stat_unknown_role AS
+	SELECT u.issuer, u.role, u.verifications, u.last_seen_at
+	FROM authz.unknown_roles() AS u
+	WHERE NOT EXISTS (SELECT FROM authz.role AS r WHERE r.name OPERATOR(pg_catalog.=) u.role);
+COMMENT ON VIEW authz.stat_unknown_role IS
+	'roles that tokens state and that do not exist, since the server started; without shared_preload_libraries in this session';
+COMMENT ON COLUMN authz.stat_unknown_role.issuer IS 'who issued the tokens; the first 255 bytes';
+COMMENT ON COLUMN authz.stat_unknown_role.role IS 'the role; the first 255 bytes, for no role has more';
+COMMENT ON COLUMN authz.stat_unknown_role.verifications IS
+	'how often a token with it was verified; one that is in a session''s cache is not verified again. Of one token 16 unknown roles count';
+COMMENT ON COLUMN authz.stat_unknown_role.last_seen_at IS 'the last time';
+
+REVOKE ALL ON authz.login_map, authz.stat_unknown_role FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON authz.login_map TO authz_admin;
+REVOKE ALL ON FUNCTION authz.unknown_roles() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION authz.unknown_roles() TO authz_admin;
+GRANT SELECT ON authz.stat_unknown_role TO authz_admin;
 REVOKE ALL ON FUNCTION authz.map_login(name, text), authz.unmap_login(name),
 	authz.assume(text, text[], jsonb, interval, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION authz.map_login(name, text), authz.unmap_login(name) TO authz_admin;

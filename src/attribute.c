@@ -19,6 +19,7 @@
 #include "utils/uuid.h"
 
 #include "attribute.h"
+#include "claims.h"
 
 static bool
 convert_text(const JsonbValue *value, Datum *result)
@@ -261,20 +262,21 @@ convert_jsonb(const JsonbValue *value, Datum *result)
 	return true;
 }
 
-/* An array whose every element converts; anything else, a lone scalar too, does not. */
+/* An array, or a string that spells one, whose every element converts; anything else, a lone scalar too, does not. */
 static bool
 convert_array(const JsonbValue *value, AuthzAttributeConverter convert, Oid type, Datum *result)
 {
+	JsonbContainer *array = authz_claims_array(value);
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	element;
 	Datum	   *elements;
 	int			n = 0;
 
-	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
+	if (array == NULL)
 		return false;
-	elements = palloc(sizeof(Datum) * Max(JsonContainerSize(value->val.binary.data), 1));
-	iterator = JsonbIteratorInit(value->val.binary.data);
+	elements = palloc(sizeof(Datum) * Max(JsonContainerSize(array), 1));
+	iterator = JsonbIteratorInit(array);
 	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
 	{
 		if (token == WJB_ELEM && !convert(&element, &elements[n++]))

@@ -141,7 +141,7 @@ typedef struct AuthzIssuer
 	char	   *roles_claim;
 	char	   *scopes_claim;
 	char	   *subject_claim;
-	Jsonb	   *attributes;		/* object: attribute name -> claim path */
+	Jsonb	   *attributes;		/* object: attribute name -> claim path, or array of names */
 	int64		clock_skew;		/* microseconds */
 	char	   *token_type;		/* NULL: any that jws.c lets pass */
 } AuthzIssuer;

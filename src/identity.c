@@ -46,6 +46,7 @@
 #include "identity.h"
 #include "resolve.h"
 #include "token.h"
+#include "unknownrole.h"
 
 /*
  * What identifies an identity: SHA-256 of its token; for none zeroes and the
@@ -291,6 +292,8 @@ get_identity(const char *token, const uint8 *digest, TimestampTz now,
 		MemoryContextSwitchTo(context);
 		identity = authz_resolve_copy(identity);
 		identity->serial = ++last_serial;
+		if (identity->kind == AUTHZ_IDENTITY_TOKEN)
+			authz_unknownrole_count(identity->issuer, identity->unknown_roles, identity->nunknown_roles);
 
 		/* What was read while the catalog changed is used once and not kept. */
 		if (*generation == current_generation())

@@ -323,6 +323,70 @@ SELECT pg_temp.verdict(pg_temp.token('{"user.name": "holly", "user": {"name": "g
 SELECT pg_temp.verdict(pg_temp.token('{"user": "gina"}'));
 SELECT pg_temp.verdict(pg_temp.token('{"user": ["gina"]}'));
 SELECT pg_temp.verdict(pg_temp.token('{"user": {"name": "gina"}, "realm": {"access": {"roles": {"regress_reader": true}}}}'));
+-- A name with dots on the way to another: the longest that leads there.
+SELECT authz.alter_issuer('https://idp.example', roles_claim => 'https://hasura.io/jwt/claims.x-hasura-allowed-roles', scopes_claim => 's', subject_claim => 'sub',
+	attributes => '{"tenant": "https://hasura.io/jwt/claims.x-hasura-org.id", "tie": "a.b.c"}');
+SELECT claims, pg_temp.verdict(pg_temp.token(claims)) AS verdict, authz.identity() -> 'roles' AS roles, authz.identity() -> 'attributes' AS attributes,
+	authz.identity() -> 'missing_claims' AS missing
+FROM (VALUES
+	('{"https://hasura.io/jwt/claims": {"x-hasura-allowed-roles": ["regress_reader"], "x-hasura-org.id": "7"}}'::jsonb),
+	('{"https://hasura.io/jwt/claims": {"x-hasura-org": {"id": "8"}}}'),
+	('{"https://hasura": {"io/jwt/claims": {"x-hasura-allowed-roles": "regress_reader"}}}'),
+	('{"https://hasura.io/jwt/claims": ["x-hasura-allowed-roles"], "https://hasura.io/jwt/claims.x-hasura-org": {"id": null}}'),
+	('{"a.b": {"c": "longer"}, "a": {"b.c": "shorter", "b": {"c": "shortest"}}}'),
+	('{"a.b": {"d": "dead end"}, "a": {"b": {"c": "shortest"}}}'),
+	('{"a.b": "no object", "a": {"b": {"c": "shortest"}}}'),
+	('{"a.b.c": "whole", "a.b": {"c": "longer"}}')) AS c (claims);
+
+-- Arrays of names and JSON Pointers (RFC 6901) are exact; attributes may be given as arrays.
+SELECT authz.alter_issuer('https://idp.example', roles_claim => '["https://hasura.io/jwt/claims", "x-hasura-allowed-roles"]', scopes_claim => '/https:~1~1hasura.io~1jwt~1claims/scopes/1',
+	subject_claim => '/user/0/a~0b~1c', attributes => '{"tenant": ["https://hasura.io/jwt/claims", "x-hasura-tenant"], "text": "[\"a.b\", \"c\"]", "first": "/list/0", "tenth": "/list/09", "last": "/list/-", "*": "/more/1"}');
+SELECT pg_temp.verdict(pg_temp.token('{"https://hasura.io/jwt/claims": {"x-hasura-allowed-roles": ["regress_reader", "regress_reade"], "x-hasura-tenant": 9, "scopes": ["not this", "a b"]},
+	"user": [{"a~b/c": "pia"}], "a": {"b": {"c": "not this"}}, "a.b": {"c": "this"}, "list": ["one", 2], "more": [{}, {"m1": 1, "m2": [2]}]}'));
+SELECT authz.identity() - 'expires_at' AS identity;
+SELECT claims, pg_temp.verdict(pg_temp.token(claims)) FROM (VALUES
+	('{"user": {"0": {"a~b/c": "an object, not an array"}}}'::jsonb), ('{"user": {"0.a~b/c": "x"}}'), ('{"/user/0/a~0b~1c": "a whole name"}'), ('{"user": [{"a~b/c": null}]}'),
+	('{"user": []}'), ('{"user": ["x"]}'), ('{"user": "x"}'), ('{}')) AS c (claims);
+
+-- Arrays that providers state as strings (Cognito).  What is not one in strict JSON is words, as before.
+SELECT authz.alter_issuer('https://idp.example', roles_claim => 'custom:roles', scopes_claim => 'custom:scopes', subject_claim => 'sub', attributes => '{"tenants": "custom:tenants"}');
+SELECT text, pg_temp.verdict(pg_temp.token(jsonb_build_object('custom:roles', text, 'custom:scopes', text, 'custom:tenants', text))) AS verdict,
+	authz.identity() -> 'roles' AS roles, authz.identity() -> 'unknown_roles' AS unknown, authz.identity() -> 'scopes' AS scopes,
+	authz.attr_text_array('tenants') AS texts, authz.attr_bigint_array('tenants') AS numbers, authz.attr('tenants') = text AS text_itself
+FROM unnest(ARRAY['["regress_reader","b c"]', '[]', '["regress_reader"', '["regress_reader"] ', '["regress_reader"],["b"]', '["regress_reader"],"a":["b"]', '[regress_reader]',
+	'regress_reader b', '["1", "2"]', '["1", "02"]', '["\u0072egress_reader", "é"]', '["a\u0000"]', '{"a":["b"]}', '[[[[[[[[[[[[[[[[[[[["a"]]]]]]]]]]]]]]]]]]]]']) AS text;
+SELECT text, pg_temp.verdict(pg_temp.token(jsonb_build_object('custom:roles', text))) FROM unnest(ARRAY['["regress_reader",1]', '[null]', '[["regress_reader"]]']) AS text;
+SELECT pg_temp.verdict(pg_temp.token(jsonb_build_object('aud', '["api"]'))) AS audience_is_no_list;
+
+-- Roles that do not exist: listed, and counted for administrators; not those that exist by now.
+SELECT pg_temp.verdict(pg_temp.token('{"custom:roles": ["regress_reader", "regress_nobody", "*", "anonymous", "regress_late"]}'));
+SELECT authz.identity() -> 'roles' AS roles, authz.identity() -> 'unknown_roles' AS unknown, authz.has_role('regress_nobody') AS has_it;
+SELECT pg_temp.verdict(pg_temp.token('{"sub": "bob", "custom:roles": ["regress_nobody", "regress_late"]}'));
+SELECT pg_temp.verdict(pg_temp.sign(pg_temp.header(), pg_temp.claims('{"custom:roles": ["regress_forged"]}')::text, 'forged'));
+SELECT issuer, role, verifications > 0 AS counted, last_seen_at BETWEEN now() - interval '1 min' AND clock_timestamp() AS just_now
+FROM authz.stat_unknown_role WHERE role ~ '^(regress_|[*]|anon)' ORDER BY role COLLATE "C";
+RESET authz.token;
+SELECT authz.create_role('regress_late');
+SELECT role FROM authz.stat_unknown_role WHERE role ~ '^regress_' ORDER BY role COLLATE "C";
+SELECT authz.drop_role('regress_late');
+-- Bounded: 16 of one token, 512 in all, cut at the length that roles may have.
+SELECT pg_temp.verdict(pg_temp.token(jsonb_build_object('custom:roles', (SELECT jsonb_agg(format('regress_many_%s_%s', pg_backend_pid(), g)) FROM generate_series(1, 100) AS g))));
+SELECT jsonb_array_length(authz.identity() -> 'unknown_roles') AS listed;
+SELECT count(*) FROM authz.stat_unknown_role WHERE role LIKE format('regress_many_%s%%', pg_backend_pid());
+SELECT count(pg_temp.verdict(pg_temp.token(jsonb_build_object('custom:roles', (SELECT jsonb_agg('regress_many_' || g || '_' || h || repeat('é', 200)) FROM generate_series(1, 10) AS g)))))
+FROM generate_series(1, 60) AS h;
+SELECT count(*) <= 512 AS bounded, count(*) > 400 AS counted, max(octet_length(role)) AS longest FROM authz.stat_unknown_role;
+RESET authz.token;
+SET ROLE regress_authz_user;
+SELECT statement, pg_temp.attempt(statement) FROM (VALUES
+	($$SELECT FROM authz.stat_unknown_role$$),
+	($$SELECT authz.unknown_roles()$$)
+) AS s (statement);
+RESET ROLE;
+SET ROLE authz_admin;
+SELECT count(*) > 0 AS read FROM authz.stat_unknown_role;
+RESET ROLE;
+
 SELECT authz.alter_issuer('https://idp.example', roles_claim => '', scopes_claim => '', subject_claim => 'sub', attributes => '{"*": "app", "one": "other"}');
 SELECT pg_temp.verdict(pg_temp.token('{"roles": ["regress_reader"], "scope": "a", "app": {"one": 1, "two": null, "three": 3}, "other": "1 too"}'));
 SELECT authz.identity() - 'expires_at' AS identity;

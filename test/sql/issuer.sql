@@ -34,6 +34,20 @@ SELECT arguments, pg_temp.attempt(format('SELECT authz.create_issuer(%s)', argum
 	($$'https://idp.example', '{api}', clock_skew => NULL$$)
 ) AS a (arguments);
 
+-- Malformed paths: which, and what is wrong.
+SELECT authz.create_issuer(:'issuer', '{api}', roles_claim => '["a",1]');
+SELECT authz.create_issuer(:'issuer', '{api}', attributes => '{"a": "x", "b": ["c", ""], "d": "/~2"}');
+SELECT path, authz.claim_path_problem(path) AS problem, pg_temp.attempt(format('SELECT authz.create_issuer(%L, ''{api}'', %s => %L)', :'issuer', field, value))
+FROM (VALUES ('[]'), ('["a"'), ('[a]'), ('["a",]'), ('["a"] '), ('["a"],"b":["c"]'), ('["a"]}'), ('[["a"]]'), ('[null]'), ('["a",{"b":1}]'), ('[""]'), ('["\u0000"]'),
+	('/'), ('//a'), ('/a/'), ('/~'), ('/a~2b'), ('/a~'), ('.a'), ('a.'), ('a..b'), ('.'), (' a'), ('a '), (repeat('a', 1025)), ('/' || repeat('a/', 16) || 'a'), ('["' || repeat('a","', 16) || 'a"]')) AS p (value)
+	CROSS JOIN LATERAL (SELECT left(value, 20)) AS l (path) CROSS JOIN unnest('{subject_claim}'::text[]) AS field;
+SELECT path, authz.claim_path_problem(path) AS problem FROM unnest(ARRAY['roles', 'a.b.c', 'https://idp.example/roles', 'a b', 'a/b', 'a[0]', '$.a',
+	'["a"]', '["a.b","/c","[d]"]', '["é"]', '[ "a" , "b" ]', '/a', '/a~0b/~1/0', '/é', repeat('a', 1024)]) AS path WHERE authz.claim_path_problem(path) IS NOT NULL OR length(path) < 100;
+SELECT field, pg_temp.attempt(format('SELECT authz.create_issuer(%L, ''{api}'', %s => %L)', :'issuer', field, value)) FROM (VALUES
+	('roles_claim', '["a"'), ('scopes_claim', '/~'), ('subject_claim', 'a..b'), ('attributes', '{"t": "[]"}'), ('attributes', '{"t": []}'), ('attributes', '{"*": "/"}'),
+	('attributes', '{"t": [["a"]]}'), ('attributes', '{"t": {"a": 1}}')) AS f (field, value);
+SELECT count(*) FROM authz.issuer WHERE issuer = :'issuer';
+
 SELECT authz.create_issuer(:'issuer', '{api,other}');
 SELECT authz.create_issuer(:'issuer', '{api}');
 SELECT authz.alter_issuer(:'issuer', roles_claim => 'groups', scopes_claim => '', attributes => '{"tenant": "t.id"}',
@@ -41,6 +55,7 @@ SELECT authz.alter_issuer(:'issuer', roles_claim => 'groups', scopes_claim => ''
 SELECT * FROM authz.issuer WHERE issuer = :'issuer' \gx
 SELECT authz.alter_issuer(:'issuer', token_type => 'JWE');
 SELECT authz.alter_issuer(:'issuer', audience => '{}');
+SELECT authz.alter_issuer(:'issuer', roles_claim => '["a"');
 SELECT authz.alter_issuer('https://nobody.example', audience => '{api}');
 SELECT authz.alter_issuer(:'issuer', audience => '{api}', roles_claim => 'roles', scopes_claim => 'scope', token_type => '');
 SELECT audience, roles_claim, scopes_claim, token_type FROM authz.issuer WHERE issuer = :'issuer';
@@ -226,6 +241,7 @@ SELECT statement, pg_temp.attempt(statement) FROM (VALUES
 	($$SELECT authz.set_jwks('authz:internal', '{"keys":[]}')$$),
 	($$SELECT authz.require_issuer('authz:internal')$$),
 	($$SELECT authz.key_problem('HS256', 's')$$),
+	($$SELECT authz.claim_path_problem('a')$$),
 	($$SELECT FROM authz.issuer$$),
 	($$SELECT kid FROM authz.key$$)
 ) AS s (statement);

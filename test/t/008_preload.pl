@@ -124,6 +124,23 @@ for my $parameter ('session_preload_libraries', 'shared_preload_libraries')
 	is($bare->query('CREATE TEMP TABLE t AS SELECT 1 AS x; SELECT x FROM t'), '1', "$parameter: everything else works there");
 	$bare = app(database => 'bare', options => "-c authz.token=$alice");
 	is($bare->query('SELECT 1'), '1', "$parameter: a start-up option where the extension is not does no harm");
+
+	# Roles that do not exist are counted for all sessions where there is shared memory, else for each.
+	my $typo = token('alice', [ 'tenant', 'tennant' ], tenant => 3);
+	my $counts = 'SELECT role, verifications FROM authz.stat_unknown_role';
+	my @session = map { app() } 1 .. 3;
+
+	is($_->query("SET authz.token = '$typo'; $count"), '10', "$parameter: a token with a role that does not exist") for @session[ 0, 1 ];
+	is($session[0]->query($count), '10', "$parameter: verified once");
+	$session[2]->query("BEGIN; SET LOCAL authz.token = '$typo'");
+	$session[2]->query('ROLLBACK');
+	is($node->safe_psql('postgres', $counts), $parameter eq 'shared_preload_libraries' ? 'tennant|3' : '', "$parameter: seen by an administrator");
+	is($node->safe_psql('second', $counts), '', "$parameter: not in another database");
+	my $own = AuthzSession->on($node);
+	$own->query("SET authz.token = '$typo'");
+	is($own->query($counts), $parameter eq 'shared_preload_libraries' ? 'tennant|4' : 'tennant|1', "$parameter: of one's own session");
+	is($own->query(q{BEGIN; SELECT authz.create_role('tennant'); } . $counts), '', "$parameter: not any more once there is such a role");
+	$own->query('ROLLBACK');
 	$node->append_conf('postgresql.conf', "$parameter = ''");
 }
 

@@ -21,6 +21,7 @@
 #include "policyset.h"
 #include "readaudit.h"
 #include "record.h"
+#include "redact.h"
 #include "stats.h"
 #include "unknownrole.h"
 #include "worker.h"
@@ -34,6 +35,7 @@ void		_PG_init(void);
 void
 _PG_init(void)
 {
+	authz_redact_init();
 	authz_catalog_init();
 	authz_policyset_init();
 	authz_change_init();

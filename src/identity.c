@@ -44,6 +44,7 @@
 #include "guard.h"
 #include "guc.h"
 #include "identity.h"
+#include "redact.h"
 #include "resolve.h"
 #include "token.h"
 #include "unknownrole.h"
@@ -498,6 +499,8 @@ check_token(char **newval, void **extra, GucSource source)
 	/* From here on the session's person is in doubt until the assign hook says otherwise. */
 	if (by_session)
 		failure = FAILURE_SET;
+	if (by_session && (*newval)[0] != '\0')
+		authz_redact_token_set(*newval);
 
 	result.from_client = source == PGC_S_CLIENT;
 	result.fresh = by_session;

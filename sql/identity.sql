@@ -132,7 +132,7 @@ COMMENT ON FUNCTION authz.attr(text) IS 'an attribute''s string, or the text of 
 CREATE FUNCTION authz.attr_bigint(name text) RETURNS bigint
 	LANGUAGE c STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'authz_attr_bigint';
-COMMENT ON FUNCTION authz.attr_bigint(text) IS 'an attribute that is a whole number, or a string of its digits; else null';
+COMMENT ON FUNCTION authz.attr_bigint(text) IS 'an attribute that is a whole number, or a string that is one in its only spelling ("9", not "09" or "+9"); else null';
 
 CREATE FUNCTION authz.attr_boolean(name text) RETURNS boolean
 	LANGUAGE c STABLE STRICT PARALLEL SAFE
@@ -158,17 +158,17 @@ COMMENT ON FUNCTION authz.attr_jsonb(text) IS 'an attribute of whatever form; nu
 CREATE FUNCTION authz.attr_text_array(name text) RETURNS text[]
 	LANGUAGE c STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'authz_attr_text_array';
-COMMENT ON FUNCTION authz.attr_text_array(text) IS 'an attribute that is an array of what attr accepts; else null';
+COMMENT ON FUNCTION authz.attr_text_array(text) IS 'an attribute that is an array, or a string that is one in JSON, of what attr accepts; else null';
 
 CREATE FUNCTION authz.attr_bigint_array(name text) RETURNS bigint[]
 	LANGUAGE c STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'authz_attr_bigint_array';
-COMMENT ON FUNCTION authz.attr_bigint_array(text) IS 'an attribute that is an array of what attr_bigint accepts; else null';
+COMMENT ON FUNCTION authz.attr_bigint_array(text) IS 'an attribute that is an array, or a string that is one in JSON, of what attr_bigint accepts; else null';
 
 CREATE FUNCTION authz.attr_uuid_array(name text) RETURNS uuid[]
 	LANGUAGE c STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'authz_attr_uuid_array';
-COMMENT ON FUNCTION authz.attr_uuid_array(text) IS 'an attribute that is an array of what attr_uuid accepts; else null';
+COMMENT ON FUNCTION authz.attr_uuid_array(text) IS 'an attribute that is an array, or a string that is one in JSON, of what attr_uuid accepts; else null';
 
 CREATE FUNCTION authz.identity() RETURNS jsonb
 	LANGUAGE c STABLE PARALLEL SAFE

@@ -1,7 +1,10 @@
 -- The current identity: ways to take one on, and accessors for conditions.
 
+-- By OID: the mapping follows a rename and ends with the role.  A role that was
+-- dropped leaves a row behind, since no trigger hears of it; its OID is nobody's
+-- session_user, and the row is not dumped.
 CREATE TABLE authz.login_map (
-	database_role name NOT NULL,
+	database_role regrole NOT NULL,
 	subject text COLLATE "C" NOT NULL,
 	CONSTRAINT login_map_pkey PRIMARY KEY (database_role),
 	CONSTRAINT login_map_subject_check CHECK (subject OPERATOR(pg_catalog.<>) ''
@@ -9,6 +12,8 @@ CREATE TABLE authz.login_map (
 );
 COMMENT ON TABLE authz.login_map IS
 	'subjects that database logins (session_user) stand for while no token is set; their roles are the grants without issuer';
+COMMENT ON COLUMN authz.login_map.database_role IS 'the login, whatever its name; a number: it was dropped, and the row has no effect';
+COMMENT ON COLUMN authz.login_map.subject IS 'whom it stands for';
 
 CREATE TRIGGER identity_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON authz.login_map
 	FOR EACH STATEMENT EXECUTE FUNCTION authz.identity_changed();
@@ -22,7 +27,9 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = map_login.database_role) THEN
 		RAISE EXCEPTION 'database role "%" does not exist', database_role USING ERRCODE = 'undefined_object';
 	END IF;
-	INSERT INTO authz.login_map VALUES (map_login.database_role, map_login.subject)
+	DELETE FROM authz.login_map AS m WHERE NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = m.database_role);
+	INSERT INTO authz.login_map
+	SELECT r.oid, map_login.subject FROM pg_roles AS r WHERE r.rolname = map_login.database_role
 	ON CONFLICT ON CONSTRAINT login_map_pkey DO UPDATE SET subject = excluded.subject;
 END
 $$;
@@ -34,7 +41,8 @@ CREATE FUNCTION authz.unmap_login(database_role name) RETURNS void
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	DELETE FROM authz.login_map AS m WHERE m.database_role = unmap_login.database_role;
+	DELETE FROM authz.login_map AS m USING pg_roles AS r
+	WHERE r.oid = m.database_role AND r.rolname = unmap_login.database_role;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'database role "%" is not mapped', database_role USING ERRCODE = 'undefined_object';
 	END IF;
@@ -70,24 +78,26 @@ CREATE TRIGGER keep_internal_issuer BEFORE DELETE ON authz.issuer
 CREATE TRIGGER keep_internal_issuer BEFORE DELETE ON authz.key
 	FOR EACH ROW WHEN (old.issuer OPERATOR(pg_catalog.=) 'authz:internal') EXECUTE FUNCTION authz.keep_internal_issuer();
 
-CREATE FUNCTION authz.login(token text, is_local boolean = true) RETURNS void
+CREATE FUNCTION authz.login(token text, is_local boolean = true) RETURNS text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'authz_login';
 COMMENT ON FUNCTION authz.login(text, boolean) IS
 	'verify a token and act for its subject, until the end of the transaction or (is_local false) of the session; '
-	'the same as SET [LOCAL] authz.token, but the token can be a bind parameter';
+	'the same as SET [LOCAL] authz.token, but the token can be a bind parameter; returns the subject';
 
-CREATE FUNCTION authz.logout() RETURNS void
+CREATE FUNCTION authz.logout() RETURNS text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'authz_logout';
-COMMENT ON FUNCTION authz.logout() IS 'act for no token''s subject any more, also not for one of the start-up options';
+COMMENT ON FUNCTION authz.logout() IS 'act for no token''s subject any more, also not for one of the start-up options; '
+	'returns the subject from now on: of a mapped login, else null';
 
 CREATE FUNCTION authz.assume(subject text, roles text[], attributes jsonb = '{}', ttl interval = '5 min',
-							 is_local boolean = false) RETURNS void
+							 is_local boolean = false) RETURNS text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'authz_assume';
 COMMENT ON FUNCTION authz.assume(text, text[], jsonb, interval, boolean) IS
-	'act for a subject without an issuer''s token, for at most a day; for trusted database roles only: whoever may execute it may be anybody';
+	'act for a subject without an issuer''s token, for at most a day, and return it; '
+	'for trusted database roles only: whoever may execute it may be anybody';
 
 CREATE FUNCTION authz.subject() RETURNS text
 	LANGUAGE c STABLE PARALLEL SAFE
@@ -122,7 +132,7 @@ COMMENT ON FUNCTION authz.attr(text) IS 'an attribute''s string, or the text of 
 CREATE FUNCTION authz.attr_bigint(name text) RETURNS bigint
 	LANGUAGE c STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'authz_attr_bigint';
-COMMENT ON FUNCTION authz.attr_bigint(text) IS 'an attribute that is a whole number, or a string of its digits; else null';
+COMMENT ON FUNCTION authz.attr_bigint(text) IS 'an attribute that is a whole number, or a string that is one in its only spelling ("9", not "09" or "+9"); else null';
 
 CREATE FUNCTION authz.attr_boolean(name text) RETURNS boolean
 	LANGUAGE c STABLE STRICT PARALLEL SAFE
@@ -148,25 +158,50 @@ COMMENT ON FUNCTION authz.attr_jsonb(text) IS 'an attribute of whatever form; nu
 CREATE FUNCTION authz.attr_text_array(name text) RETURNS text[]
 	LANGUAGE c STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'authz_attr_text_array';
-COMMENT ON FUNCTION authz.attr_text_array(text) IS 'an attribute that is an array of what attr accepts; else null';
+COMMENT ON FUNCTION authz.attr_text_array(text) IS 'an attribute that is an array, or a string that is one in JSON, of what attr accepts; else null';
 
 CREATE FUNCTION authz.attr_bigint_array(name text) RETURNS bigint[]
 	LANGUAGE c STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'authz_attr_bigint_array';
-COMMENT ON FUNCTION authz.attr_bigint_array(text) IS 'an attribute that is an array of what attr_bigint accepts; else null';
+COMMENT ON FUNCTION authz.attr_bigint_array(text) IS 'an attribute that is an array, or a string that is one in JSON, of what attr_bigint accepts; else null';
 
 CREATE FUNCTION authz.attr_uuid_array(name text) RETURNS uuid[]
 	LANGUAGE c STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'authz_attr_uuid_array';
-COMMENT ON FUNCTION authz.attr_uuid_array(text) IS 'an attribute that is an array of what attr_uuid accepts; else null';
+COMMENT ON FUNCTION authz.attr_uuid_array(text) IS 'an attribute that is an array, or a string that is one in JSON, of what attr_uuid accepts; else null';
 
 CREATE FUNCTION authz.identity() RETURNS jsonb
 	LANGUAGE c STABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'authz_identity';
-COMMENT ON FUNCTION authz.identity() IS 'the current identity, for people to read';
+COMMENT ON FUNCTION authz.identity() IS
+	'the current identity, for people to read; of a token also unknown_roles, which it states but do not exist, '
+	'and missing_claims, the issuer''s paths that found nothing in it';
 
-REVOKE ALL ON authz.login_map FROM PUBLIC;
+-- Counters are in shared memory: of all sessions since the server started, if the library is preloaded.
+CREATE FUNCTION authz.unknown_roles(OUT issuer text, OUT role text, OUT verifications bigint, OUT last_seen_at timestamptz)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'authz_unknown_roles';
+COMMENT ON FUNCTION authz.unknown_roles() IS
+	'roles that verified tokens stated and that did not exist, the last 512 of them; without shared_preload_libraries of this session only';
+
+CREATE VIEW authz.stat_unknown_role AS
+	SELECT u.issuer, u.role, u.verifications, u.last_seen_at
+	FROM authz.unknown_roles() AS u
+	WHERE NOT EXISTS (SELECT FROM authz.role AS r WHERE r.name OPERATOR(pg_catalog.=) u.role);
+COMMENT ON VIEW authz.stat_unknown_role IS
+	'roles that tokens state and that do not exist, since the server started; without shared_preload_libraries in this session';
+COMMENT ON COLUMN authz.stat_unknown_role.issuer IS 'who issued the tokens; the first 255 bytes';
+COMMENT ON COLUMN authz.stat_unknown_role.role IS 'the role; the first 255 bytes, for no role has more';
+COMMENT ON COLUMN authz.stat_unknown_role.verifications IS
+	'how often a token with it was verified; one that is in a session''s cache is not verified again. Of one token 16 unknown roles count';
+COMMENT ON COLUMN authz.stat_unknown_role.last_seen_at IS 'the last time';
+
+REVOKE ALL ON authz.login_map, authz.stat_unknown_role FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON authz.login_map TO authz_admin;
+REVOKE ALL ON FUNCTION authz.unknown_roles() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION authz.unknown_roles() TO authz_admin;
+GRANT SELECT ON authz.stat_unknown_role TO authz_admin;
 REVOKE ALL ON FUNCTION authz.map_login(name, text), authz.unmap_login(name),
 	authz.assume(text, text[], jsonb, interval, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION authz.map_login(name, text), authz.unmap_login(name) TO authz_admin;
@@ -181,4 +216,6 @@ GRANT EXECUTE ON FUNCTION authz.login(text, boolean), authz.logout(), authz.subj
 	authz.attr_uuid(text), authz.attr_timestamptz(text), authz.attr_jsonb(text), authz.attr_text_array(text),
 	authz.attr_bigint_array(text), authz.attr_uuid_array(text), authz.identity() TO PUBLIC;
 
-SELECT pg_catalog.pg_extension_config_dump('authz.login_map', '');
+-- A number is a dropped role, and would be another one elsewhere.  The text is asked for, not pg_roles: that one is seen
+-- as it was when the dump began, and a role may be dropped since.
+SELECT pg_catalog.pg_extension_config_dump('authz.login_map', $$WHERE database_role::pg_catalog.text OPERATOR(pg_catalog.!~) '^[0-9]+$'$$);

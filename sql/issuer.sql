@@ -16,12 +16,13 @@ COMMENT ON TABLE authz.issuer IS 'who may issue tokens, and where in their claim
 COMMENT ON COLUMN authz.issuer.issuer IS 'the claim iss, exactly';
 COMMENT ON COLUMN authz.issuer.audience IS 'a token is accepted if its aud names one of these';
 COMMENT ON COLUMN authz.issuer.roles_claim IS
-	'path of the roles (array, or words in a string): a member''s whole name, or names of nested members with dots between; null: none';
+	'path of the roles (array, its JSON in a string, or words in a string); null: none. A path is a member''s name, names of nested members '
+	'with dots between, a JSON array of names (["a","b"]) or a JSON Pointer (/a/b, RFC 6901)';
 COMMENT ON COLUMN authz.issuer.scopes_claim IS 'path of the scopes, likewise';
 COMMENT ON COLUMN authz.issuer.subject_claim IS 'path of the subject';
 COMMENT ON COLUMN authz.issuer.attributes IS
-	'attribute name -> path of its value; "*" -> path of an object each member of which becomes an attribute';
-COMMENT ON COLUMN authz.issuer.clock_skew IS 'tolerance for exp, nbf and iat, at most 300 seconds';
+	'attribute name -> path of its value, as above or as an array; "*" -> path of an object each member of which becomes an attribute';
+COMMENT ON COLUMN authz.issuer.clock_skew IS 'how far its clock may be off, at most 300 seconds: exp, nbf and iat are accepted that much late or early, revoke_subject reaches that much further';
 COMMENT ON COLUMN authz.issuer.token_type IS 'null: typ is JWT, at+jwt or absent; at+jwt (RFC 9068): must be that';
 COMMENT ON COLUMN authz.issuer.internal IS 'the issuer of authz.assume, made by the extension';
 
@@ -51,10 +52,17 @@ CREATE FUNCTION authz.key_problem(algorithm text, key text) RETURNS text
 COMMENT ON FUNCTION authz.key_problem(text, text) IS
 	'what keeps a key from verifying by an algorithm, or null if nothing does';
 
+CREATE FUNCTION authz.claim_path_problem(path text) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'authz_claim_path_problem';
+COMMENT ON FUNCTION authz.claim_path_problem(text) IS 'what keeps a text from being the path of a claim, or null if nothing does';
+
 CREATE FUNCTION authz.check_issuer() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	path record;
 BEGIN
 	IF new.internal OR (tg_op = 'UPDATE' AND old.internal) THEN
 		RAISE EXCEPTION 'the internal issuer cannot be changed' USING ERRCODE = 'insufficient_privilege';
@@ -76,11 +84,24 @@ BEGIN
 	END IF;
 	IF jsonb_typeof(new.attributes) IS DISTINCT FROM 'object' OR EXISTS (
 		SELECT FROM jsonb_each(new.attributes) AS a
-		WHERE a.key = '' OR jsonb_typeof(a.value) <> 'string' OR a.value = '""'
+		WHERE a.key = '' OR jsonb_typeof(a.value) NOT IN ('string', 'array') OR a.value = '""'
 	) THEN
 		RAISE EXCEPTION 'attributes must be an object of attribute names and claim paths'
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'For example {"tenant": "app_metadata.tenant_id"}.';
 	END IF;
+	FOR path IN
+		SELECT p.field, p.value, authz.claim_path_problem(p.value) AS problem FROM (
+			VALUES (1, 'roles_claim', new.roles_claim), (2, 'scopes_claim', new.scopes_claim), (3, 'subject_claim', new.subject_claim)
+			UNION ALL
+			SELECT 4, format('attribute "%s"', a.key), a.value #>> '{}' FROM jsonb_each(new.attributes) AS a
+		) AS p (i, field, value) ORDER BY p.i, p.field COLLATE "C"
+	LOOP
+		IF path.problem IS NOT NULL THEN
+			RAISE EXCEPTION 'the claim path of % cannot be used: %', path.field, path.problem
+				USING ERRCODE = 'invalid_parameter_value', DETAIL = format('The path is: %s', path.value),
+					HINT = 'A path is a claim''s name, names with dots between, a JSON array of names, or a JSON Pointer (RFC 6901).';
+		END IF;
+	END LOOP;
 	IF new.clock_skew IS NULL OR new.clock_skew < '0 s' OR new.clock_skew > '300 s' THEN
 		RAISE EXCEPTION 'clock_skew must be between 0 and 300 seconds' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
@@ -275,6 +296,13 @@ BEGIN
 	IF jwks IS NULL OR jsonb_typeof(jwks -> 'keys') IS DISTINCT FROM 'array' THEN
 		RAISE EXCEPTION 'a JWKS is an object with an array "keys"' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
+	IF (SELECT bool_or(s.is_secret) AND NOT bool_and(s.is_secret) FROM jsonb_array_elements(jwks -> 'keys') AS k,
+			LATERAL (SELECT coalesce(lower(k ->> 'kty') = 'oct', false) OR k ? 'k') AS s (is_secret)) THEN
+		RAISE EXCEPTION 'the JWKS mixes symmetric and public keys'
+			USING ERRCODE = 'invalid_parameter_value',
+				DETAIL = 'A set with public keys is published, and so is the secret in it.',
+				HINT = 'Treat the secret as stolen. Import the public keys as a set, and shared secrets by authz.add_key.';
+	END IF;
 	FOR jwk IN SELECT k FROM jsonb_array_elements(jwks -> 'keys') AS k LOOP
 		IF jsonb_typeof(jwk) <> 'object' THEN
 			RAISE EXCEPTION 'a key of a JWKS is an object' USING ERRCODE = 'invalid_parameter_value';
@@ -307,18 +335,19 @@ END
 $$;
 COMMENT ON FUNCTION authz.set_jwks(text, jsonb) IS
 	'make an issuer''s keys those of a JWK set (RFC 7517): adds, replaces, and drops what is not in it; '
-	'keys for encryption or of unknown algorithms are left out; a known key keeps its valid_during';
+	'keys for encryption or of unknown algorithms are left out; a known key keeps its valid_during; '
+	'a set of symmetric and public keys is refused';
 
 REVOKE ALL ON authz.issuer, authz.key FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON authz.issuer TO authz_admin;
 -- Not the column key: a secret can be replaced, but needs no reader.
 GRANT SELECT (issuer, kid, algorithm, valid_during), INSERT, UPDATE, DELETE ON authz.key TO authz_admin;
-REVOKE ALL ON FUNCTION authz.key_problem(text, text), authz.require_issuer(text),
+REVOKE ALL ON FUNCTION authz.claim_path_problem(text), authz.key_problem(text, text), authz.require_issuer(text),
 	authz.create_issuer(text, text[], text, text, text, jsonb, interval, boolean),
 	authz.alter_issuer(text, text[], text, text, text, jsonb, interval, text),
 	authz.drop_issuer(text), authz.add_key(text, text, text, text, tstzrange), authz.drop_key(text, text),
 	authz.jwk_thumbprint(jsonb), authz.jwk_algorithm(jsonb), authz.set_jwks(text, jsonb) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION authz.key_problem(text, text), authz.require_issuer(text),
+GRANT EXECUTE ON FUNCTION authz.claim_path_problem(text), authz.key_problem(text, text), authz.require_issuer(text),
 	authz.create_issuer(text, text[], text, text, text, jsonb, interval, boolean),
 	authz.alter_issuer(text, text[], text, text, text, jsonb, interval, text),
 	authz.drop_issuer(text), authz.add_key(text, text, text, text, tstzrange), authz.drop_key(text, text),

@@ -14,10 +14,14 @@ COMMENT ON TABLE authz.revoked_token IS 'tokens refused by their id (claim jti)'
 CREATE TABLE authz.revoked_subject (
 	issuer text COLLATE "C" NOT NULL,
 	subject text COLLATE "C" NOT NULL,
-	issued_before timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	issued_before timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	clock_skew interval NOT NULL DEFAULT '300 s',
 	CONSTRAINT revoked_subject_pkey PRIMARY KEY (issuer, subject)
 );
 COMMENT ON TABLE authz.revoked_subject IS 'subjects whose tokens are refused if issued (claim iat) earlier, or if they do not say when';
+COMMENT ON COLUMN authz.revoked_subject.issued_before IS 'by our clock';
+COMMENT ON COLUMN authz.revoked_subject.clock_skew IS
+	'tokens issued up to this much later are refused too, as the issuer''s clock may be ahead; at least the issuer''s clock_skew';
 
 CREATE TABLE authz.revoked_session (
 	issuer text COLLATE "C" NOT NULL,
@@ -49,21 +53,24 @@ END
 $$;
 COMMENT ON FUNCTION authz.revoke_token(text, text) IS 'refuse one token, by its claim jti, from the next statement of every session on';
 
-CREATE FUNCTION authz.revoke_subject(issuer text, subject text, issued_before timestamptz = now()) RETURNS void
+CREATE FUNCTION authz.revoke_subject(issuer text, subject text, issued_before timestamptz = clock_timestamp()) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM authz.require_issuer(revoke_subject.issuer);
 	INSERT INTO authz.revoked_subject AS r
-	VALUES (revoke_subject.issuer, revoke_subject.subject, revoke_subject.issued_before)
+	SELECT i.issuer, revoke_subject.subject, revoke_subject.issued_before, i.clock_skew
+	FROM authz.issuer AS i WHERE i.issuer = revoke_subject.issuer
 	ON CONFLICT ON CONSTRAINT revoked_subject_pkey
-	DO UPDATE SET issued_before = greatest(r.issued_before, excluded.issued_before);
+	DO UPDATE SET issued_before = greatest(r.issued_before, excluded.issued_before),
+		clock_skew = greatest(r.clock_skew, excluded.clock_skew);
 END
 $$;
 COMMENT ON FUNCTION authz.revoke_subject(text, text, timestamptz) IS
 	'refuse all tokens of a subject that were issued earlier, and those that do not say when; '
-	'tokens give whole seconds, so one issued in the same second is refused too';
+	'tokens give whole seconds, so one issued in the same second is refused too; '
+	'so is one issued up to the issuer''s clock_skew later, since its clock may be ahead';
 
 CREATE FUNCTION authz.revoke_session(issuer text, session_id text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -325,6 +325,8 @@ authz_identity(PG_FUNCTION_ARGS)
 		push_string(&state, "issuer", identity->issuer);
 		push_string(&state, "token_id", identity->token_id);
 		push_strings(&state, "scopes", identity->scopes, identity->nscopes);
+		push_strings(&state, "unknown_roles", identity->unknown_roles, identity->nunknown_roles);
+		push_strings(&state, "missing_claims", identity->missing_claims, identity->nmissing_claims);
 		if (identity->issued_at != 0)
 			push_time(&state, "issued_at", identity->issued_at);
 		push_time(&state, "expires_at", identity->expires_at);

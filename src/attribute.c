@@ -19,6 +19,7 @@
 #include "utils/uuid.h"
 
 #include "attribute.h"
+#include "claims.h"
 
 static bool
 convert_text(const JsonbValue *value, Datum *result)
@@ -59,7 +60,7 @@ scalar_text(const JsonbValue *value, char *buffer, size_t size)
 	return true;
 }
 
-/* A whole number in decimal digits, as a JSON number or as a string. */
+/* A whole number, as a JSON number or as a string in the one canonical spelling: "9", not "09", "+9", "-0", "9.0". */
 static bool
 convert_bigint(const JsonbValue *value, Datum *result)
 {
@@ -74,6 +75,8 @@ convert_bigint(const JsonbValue *value, Datum *result)
 		digits++;
 	if (*digits < '0' || *digits > '9')
 		return false;			/* strtoi64 would skip spaces and take a plus */
+	if (*digits == '0' && (digits[1] != '\0' || digits != text))
+		return false;
 	errno = 0;
 	number = strtoi64(text, &end, 10);
 	if (errno != 0 || *end != '\0')
@@ -259,20 +262,21 @@ convert_jsonb(const JsonbValue *value, Datum *result)
 	return true;
 }
 
-/* An array whose every element converts; anything else, a lone scalar too, does not. */
+/* An array, or a string that spells one, whose every element converts; anything else, a lone scalar too, does not. */
 static bool
 convert_array(const JsonbValue *value, AuthzAttributeConverter convert, Oid type, Datum *result)
 {
+	JsonbContainer *array = authz_claims_array(value);
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	element;
 	Datum	   *elements;
 	int			n = 0;
 
-	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
+	if (array == NULL)
 		return false;
-	elements = palloc(sizeof(Datum) * Max(JsonContainerSize(value->val.binary.data), 1));
-	iterator = JsonbIteratorInit(value->val.binary.data);
+	elements = palloc(sizeof(Datum) * Max(JsonContainerSize(array), 1));
+	iterator = JsonbIteratorInit(array);
 	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
 	{
 		if (token == WJB_ELEM && !convert(&element, &elements[n++]))

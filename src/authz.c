@@ -21,7 +21,9 @@
 #include "policyset.h"
 #include "readaudit.h"
 #include "record.h"
+#include "redact.h"
 #include "stats.h"
+#include "unknownrole.h"
 #include "worker.h"
 #include "write.h"
 #include "writeplan.h"
@@ -33,6 +35,7 @@ void		_PG_init(void);
 void
 _PG_init(void)
 {
+	authz_redact_init();
 	authz_catalog_init();
 	authz_policyset_init();
 	authz_change_init();
@@ -51,4 +54,5 @@ _PG_init(void)
 	authz_readaudit_init();
 	authz_worker_init();
 	authz_stats_init();
+	authz_unknownrole_init();
 }

@@ -458,13 +458,14 @@ authz_catalog_is_session_revoked(const char *issuer, const char *session_id)
 }
 
 TimestampTz
-authz_catalog_subject_revoked_before(const char *issuer, const char *subject)
+authz_catalog_subject_revoked_before(const char *issuer, const char *subject, int64 *clock_skew)
 {
 	AuthzScan	scan;
 	ScanKeyData keys[2];
 	HeapTuple	tuple;
 	TimestampTz result = DT_NOBEGIN;
 
+	*clock_skew = 0;
 	authz_catalog_text_key(&keys[0], 1, issuer);
 	authz_catalog_text_key(&keys[1], 2, subject);
 	authz_catalog_begin(&scan, AUTHZ_TABLE_REVOKED_SUBJECT, "revoked_subject_pkey", keys, 2);
@@ -475,22 +476,23 @@ authz_catalog_subject_revoked_before(const char *issuer, const char *subject)
 		Datum		value = authz_catalog_get(&scan, tuple, 3, &isnull);
 
 		result = isnull ? DT_NOEND : DatumGetTimestampTz(value);
+		value = authz_catalog_get(&scan, tuple, 4, &isnull);
+		if (!isnull)
+			*clock_skew = DatumGetIntervalP(value)->time;
 	}
 	authz_catalog_end(&scan);
 	return result;
 }
 
 char *
-authz_catalog_login_subject(const char *database_role)
+authz_catalog_login_subject(Oid database_role)
 {
 	AuthzScan	scan;
 	ScanKeyData key;
-	NameData	name;
 	HeapTuple	tuple;
 	char	   *result = NULL;
 
-	namestrcpy(&name, database_role);
-	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(&name));
+	authz_catalog_oid_key(&key, 1, database_role);
 	authz_catalog_begin(&scan, AUTHZ_TABLE_LOGIN_MAP, "login_map_pkey", &key, 1);
 	tuple = authz_catalog_next(&scan);
 	if (HeapTupleIsValid(tuple))

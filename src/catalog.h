@@ -143,7 +143,7 @@ typedef struct AuthzIssuer
 	char	   *roles_claim;
 	char	   *scopes_claim;
 	char	   *subject_claim;
-	Jsonb	   *attributes;		/* object: attribute name -> claim path */
+	Jsonb	   *attributes;		/* object: attribute name -> claim path, or array of names */
 	int64		clock_skew;		/* microseconds */
 	char	   *token_type;		/* NULL: any that jws.c lets pass */
 } AuthzIssuer;
@@ -168,11 +168,14 @@ extern List *authz_catalog_issuer_keys(const char *issuer, const char *kid, cons
 extern bool authz_catalog_is_token_revoked(const char *issuer, const char *token_id);
 extern bool authz_catalog_is_session_revoked(const char *issuer, const char *session_id);
 
-/* Tokens of the subject issued before this are revoked; DT_NOBEGIN: none. */
-extern TimestampTz authz_catalog_subject_revoked_before(const char *issuer, const char *subject);
+/*
+ * Tokens of the subject issued before this are revoked; DT_NOBEGIN: none.
+ * *clock_skew: the issuer's when they were revoked, in microseconds.
+ */
+extern TimestampTz authz_catalog_subject_revoked_before(const char *issuer, const char *subject, int64 *clock_skew);
 
 /* The subject that a database role stands for without a token, or NULL. */
-extern char *authz_catalog_login_subject(const char *database_role);
+extern char *authz_catalog_login_subject(Oid database_role);
 
 extern bool authz_catalog_role_exists(const char *role);
 

@@ -39,7 +39,6 @@
 #include "optimizer/planner.h"
 #include "tcop/pquery.h"
 #include "tcop/utility.h"
-#include "utils/backend_status.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
@@ -48,6 +47,7 @@
 
 #include "guard.h"
 #include "identity.h"
+#include "redact.h"
 
 /* cacheIds of the two halves of a signature. */
 #define MARK_HIGH	(-7301)
@@ -478,7 +478,7 @@ guard_process_utility(PlannedStmt *plan, const char *source, bool read_only_tree
 	if (has_token)
 	{
 		/* Other sessions of the same database role see its statements in pg_stat_activity. */
-		pgstat_report_activity(STATE_RUNNING, "SET authz.token TO <hidden>");
+		authz_redact_token_set(NULL);
 		/* It may fail before it gets as far as the check hook. */
 		authz_identity_note_failure();
 	}

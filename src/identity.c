@@ -44,8 +44,10 @@
 #include "guard.h"
 #include "guc.h"
 #include "identity.h"
+#include "redact.h"
 #include "resolve.h"
 #include "token.h"
+#include "unknownrole.h"
 
 /*
  * What identifies an identity: SHA-256 of its token; for none zeroes and the
@@ -107,9 +109,9 @@ static struct
 }			current;
 
 /*
- * Syscache callback on pg_authid: a login may have another name now, and row
- * security may bind a role that it did not bind.  Plans of before are of what
- * was, and PostgreSQL would not notice.
+ * Syscache callback on pg_authid: a login may be gone, and row security may
+ * bind a role that it did not bind.  Plans of before are of what was, and
+ * PostgreSQL would not notice.
  */
 static void
 database_role_changed(Datum arg, int cacheid, uint32 hashvalue)
@@ -239,13 +241,10 @@ resolve(const char *token, Oid session_user, TimestampTz now, AuthzRefusal *refu
 {
 	AuthzToken	verified;
 
+	/* A role that was dropped is nobody, also while its session goes on. */
 	if (token[0] == '\0')
-	{
-		char	   *name = GetUserNameFromId(session_user, true);
-
-		/* A role dropped meanwhile is nobody; no row can have an empty name. */
-		return authz_resolve_login(name != NULL ? name : "", now);
-	}
+		return authz_resolve_login(SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(session_user)) ?
+								   session_user : InvalidOid, now);
 	if (!authz_token_verify(token, now, &verified, refusal))
 		return NULL;
 	return authz_resolve_token(&verified, now, refusal);
@@ -294,6 +293,8 @@ get_identity(const char *token, const uint8 *digest, TimestampTz now,
 		MemoryContextSwitchTo(context);
 		identity = authz_resolve_copy(identity);
 		identity->serial = ++last_serial;
+		if (identity->kind == AUTHZ_IDENTITY_TOKEN)
+			authz_unknownrole_count(identity->issuer, identity->unknown_roles, identity->nunknown_roles);
 
 		/* What was read while the catalog changed is used once and not kept. */
 		if (*generation == current_generation())
@@ -498,6 +499,8 @@ check_token(char **newval, void **extra, GucSource source)
 	/* From here on the session's person is in doubt until the assign hook says otherwise. */
 	if (by_session)
 		failure = FAILURE_SET;
+	if (by_session && (*newval)[0] != '\0')
+		authz_redact_token_set(*newval);
 
 	result.from_client = source == PGC_S_CLIENT;
 	result.fresh = by_session;

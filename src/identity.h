@@ -34,6 +34,10 @@ typedef struct AuthzIdentity
 	const char *const *roles;	/* effective roles, closed over the hierarchy, sorted, unique */
 	int			nscopes;
 	const char *const *scopes;	/* sorted, unique */
+	int			nunknown_roles;
+	const char *const *unknown_roles;	/* that the token states and that do not exist: of no effect; sorted, unique */
+	int			nmissing_claims;
+	const char *const *missing_claims;	/* the issuer's paths that found nothing in the token; sorted, unique */
 	Jsonb	   *attributes;		/* object, never NULL */
 	TimestampTz issued_at;		/* iat, or 0 */
 	TimestampTz expires_at;		/* exp plus skew; DT_NOEND without a token */

@@ -64,8 +64,19 @@ set_token(const char *token, bool is_local)
 				 errhint("Begin a transaction first, or give is_local => false.")));
 }
 
+/* The subject from now on: something for drivers that have no use for void. */
+static Datum
+present_subject(FunctionCallInfo fcinfo)
+{
+	const AuthzIdentity *identity = authz_identity_get();
+
+	if (identity->subject == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(identity->subject));
+}
+
 /*
- * authz.login(token text, is_local boolean) -> void.  Not STRICT: a NULL token
+ * authz.login(token text, is_local boolean) -> text, the subject.  Not STRICT: a NULL token
  * must not leave the previous person in force without a word.
  */
 Datum
@@ -86,18 +97,18 @@ authz_login(PG_FUNCTION_ARGS)
 				 errmsg("token refused: it is empty"),
 				 errhint("Use authz.logout() to give an identity up.")));
 	set_token(token, PG_GETARG_BOOL(1));
-	PG_RETURN_VOID();
+	return present_subject(fcinfo);
 }
 
 /*
- * authz.logout() -> void.  For the session, which ends a SET LOCAL of the same
+ * authz.logout() -> text, the subject of a mapped login.  For the session, which ends a SET LOCAL of the same
  * transaction too.
  */
 Datum
 authz_logout(PG_FUNCTION_ARGS)
 {
 	set_token("", false);
-	PG_RETURN_VOID();
+	return present_subject(fcinfo);
 }
 
 /* The internal issuer's key that is valid now. */
@@ -200,7 +211,8 @@ assumed_claims(const char *subject, ArrayType *roles, Jsonb *attributes, Timesta
 
 /*
  * authz.assume(subject text, roles text[], attributes jsonb, ttl interval,
- * is_local boolean) -> void.  Not STRICT, for the reason given at login.
+ * is_local boolean) -> text, the subject.  Not STRICT, for the reason given at
+ * login.
  */
 Datum
 authz_assume(PG_FUNCTION_ARGS)
@@ -236,5 +248,5 @@ authz_assume(PG_FUNCTION_ARGS)
 	explicit_bzero(key->key, strlen(key->key));
 	set_token(token, PG_GETARG_BOOL(4));
 	explicit_bzero(token, strlen(token));
-	PG_RETURN_VOID();
+	return present_subject(fcinfo);
 }

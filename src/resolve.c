@@ -155,12 +155,33 @@ push_all_members(JsonbParseState **state, JsonbContainer *object)
 	}
 }
 
+/* Look up a claim; a path that finds nothing is put on the list, which people see by authz.identity(). */
+static bool
+find_claim(Jsonb *claims, const char *path, JsonbValue *value, List **missing)
+{
+	if (path == NULL)
+		return false;
+	if (authz_claims_find(claims, path, value))
+		return true;
+	*missing = lappend(*missing, pstrdup(path));
+	return false;
+}
+
+/* The path of an attribute: a string, or an array of names.  NULL if it is neither. */
+static const char *
+path_of(const JsonbValue *value)
+{
+	if (value->type != jbvBinary)
+		return authz_claims_string(value);
+	return JsonbToCString(NULL, value->val.binary.data, value->val.binary.len);
+}
+
 /*
  * The attributes that the issuer's mapping finds in the claims.  Nothing is
  * mapped that the mapping does not name; "*" names all members of an object.
  */
 static Jsonb *
-map_attributes(Jsonb *mapping, Jsonb *claims)
+map_attributes(Jsonb *mapping, Jsonb *claims, List **missing)
 {
 	JsonbParseState *state = NULL;
 	JsonbIterator *iterator;
@@ -175,8 +196,8 @@ map_attributes(Jsonb *mapping, Jsonb *claims)
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 
 	/* First "*": of two members of the same name jsonb keeps the last. */
-	if (authz_claims_member(&mapping->root, "*", 1, &path) && path.type == jbvString &&
-		authz_claims_find(claims, authz_claims_string(&path), &value) &&
+	if (authz_claims_member(&mapping->root, "*", 1, &path) &&
+		find_claim(claims, path_of(&path), &value, missing) &&
 		value.type == jbvBinary && JsonContainerIsObject(value.val.binary.data))
 		push_all_members(&state, value.val.binary.data);
 
@@ -186,25 +207,23 @@ map_attributes(Jsonb *mapping, Jsonb *claims)
 		if (token != WJB_KEY)
 			continue;
 		(void) JsonbIteratorNext(&iterator, &path, true);
-		if (path.type != jbvString || (name.val.string.len == 1 && name.val.string.val[0] == '*'))
+		if (name.val.string.len == 1 && name.val.string.val[0] == '*')
 			continue;
-		if (authz_claims_find(claims, authz_claims_string(&path), &value))
+		if (find_claim(claims, path_of(&path), &value, missing))
 			push_member(&state, &name, &value);
 	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
-/* The roles that a token states, as far as they exist here. */
+/* The roles that a token states: those that exist here, and the others. */
 static bool
-roles_in_token(const AuthzToken *token, List **roles)
+roles_in_token(const AuthzToken *token, List **roles, List **unknown, List **missing)
 {
 	JsonbValue	value;
 	List	   *stated;
 	ListCell   *cell;
 
-	*roles = NIL;
-	if (token->settings->roles_claim == NULL ||
-		!authz_claims_find(token->claims, token->settings->roles_claim, &value))
+	if (!find_claim(token->claims, token->settings->roles_claim, &value, missing))
 		return true;
 	if (!authz_claims_strings(&value, true, &stated))
 		return false;
@@ -212,6 +231,8 @@ roles_in_token(const AuthzToken *token, List **roles)
 	{
 		if (authz_catalog_role_exists(lfirst(cell)))
 			*roles = lappend(*roles, lfirst(cell));
+		else
+			*unknown = lappend(*unknown, lfirst(cell));
 	}
 	return true;
 }
@@ -221,8 +242,10 @@ authz_resolve_token(const AuthzToken *token, TimestampTz now, AuthzRefusal *refu
 {
 	AuthzIdentity *result = palloc0(sizeof(AuthzIdentity));
 	JsonbValue	value;
-	List	   *roles;
+	List	   *roles = NIL;
+	List	   *unknown_roles = NIL;
 	List	   *scopes = NIL;
+	List	   *missing = NIL;
 
 	result->kind = AUTHZ_IDENTITY_TOKEN;
 	result->subject = token->subject;
@@ -236,7 +259,7 @@ authz_resolve_token(const AuthzToken *token, TimestampTz now, AuthzRefusal *refu
 		authz_claims_member(value.val.binary.data, "sub", 3, &value))
 		result->actor = authz_claims_string(&value);
 
-	if (!roles_in_token(token, &roles))
+	if (!roles_in_token(token, &roles, &unknown_roles, &missing))
 	{
 		refusal->reason = "its roles are neither a string nor an array of strings";
 		refusal->hint = "Check the roles_claim of the issuer.";
@@ -246,8 +269,7 @@ authz_resolve_token(const AuthzToken *token, TimestampTz now, AuthzRefusal *refu
 														   now, &result->changes_at));
 	result->roles = sorted_names(close_over_inheritance(roles), &result->nroles);
 
-	if (token->settings->scopes_claim != NULL &&
-		authz_claims_find(token->claims, token->settings->scopes_claim, &value) &&
+	if (find_claim(token->claims, token->settings->scopes_claim, &value, &missing) &&
 		!authz_claims_strings(&value, true, &scopes))
 	{
 		refusal->reason = "its scopes are neither a string nor an array of strings";
@@ -255,13 +277,15 @@ authz_resolve_token(const AuthzToken *token, TimestampTz now, AuthzRefusal *refu
 		return NULL;
 	}
 	result->scopes = sorted_names(scopes, &result->nscopes);
-	result->attributes = map_attributes(token->settings->attributes, token->claims);
+	result->attributes = map_attributes(token->settings->attributes, token->claims, &missing);
+	result->unknown_roles = sorted_names(unknown_roles, &result->nunknown_roles);
+	result->missing_claims = sorted_names(missing, &result->nmissing_claims);
 	result->signature = signature_of(result);
 	return result;
 }
 
 AuthzIdentity *
-authz_resolve_login(const char *database_role, TimestampTz now)
+authz_resolve_login(Oid database_role, TimestampTz now)
 {
 	AuthzIdentity *result = palloc0(sizeof(AuthzIdentity));
 	List	   *roles = NIL;
@@ -309,6 +333,8 @@ authz_resolve_copy(const AuthzIdentity *identity)
 	result->actor = copy_string(identity->actor);
 	result->roles = copy_names(identity->roles, identity->nroles);
 	result->scopes = copy_names(identity->scopes, identity->nscopes);
+	result->unknown_roles = copy_names(identity->unknown_roles, identity->nunknown_roles);
+	result->missing_claims = copy_names(identity->missing_claims, identity->nmissing_claims);
 	result->attributes = palloc(VARSIZE(identity->attributes));
 	memcpy(result->attributes, identity->attributes, VARSIZE(identity->attributes));
 	return result;

@@ -18,8 +18,8 @@
  */
 extern AuthzIdentity *authz_resolve_token(const AuthzToken *token, TimestampTz now, AuthzRefusal *refusal);
 
-/* What a database role stands for without a token: its mapped subject, or anonymous. */
-extern AuthzIdentity *authz_resolve_login(const char *database_role, TimestampTz now);
+/* What a database role that exists stands for without a token: its mapped subject, or anonymous; InvalidOid: anonymous. */
+extern AuthzIdentity *authz_resolve_login(Oid database_role, TimestampTz now);
 
 /* Deep copy into the current memory context. */
 extern AuthzIdentity *authz_resolve_copy(const AuthzIdentity *identity);

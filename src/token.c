@@ -6,6 +6,22 @@
  * say.  Until the signature has been verified nothing of the claims but "iss"
  * is used, and that only to look up rows.  No text that leaves this file holds
  * any part of a token: the reasons are fixed phrases.
+ *
+ * The provider's clock may be ahead of ours or behind by the issuer's
+ * clock_skew.  A comparison that would refuse honest tokens of such a provider
+ * gives way by that much; one that takes rights back takes more by that much.
+ * Times of one clock are compared as they are:
+ *
+ *	  what			compared with				a doubt is decided
+ *	  exp			now							accepted: good until exp + skew
+ *	  nbf, iat		now							accepted: good from nbf - skew, iat - skew on
+ *	  iat			issued_before of a			refused: revoked if iat < issued_before + skew,
+ *					revoked subject				or without iat; the larger of the skew now and
+ *												the skew when it was revoked
+ *	  jti, sid		revoked_token,				no time is compared: revoked for good
+ *					revoked_session
+ *	  keys, grants	now, by valid_during		both of our clock: exact, [from, until)
+ *
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
@@ -288,7 +304,7 @@ read_subject(AuthzToken *token, AuthzRefusal *refusal)
 
 	if (token->settings->subject_claim == NULL ||
 		!authz_claims_find(token->claims, token->settings->subject_claim, &value))
-		return refuse(refusal, "it names no subject");
+		return refuse_with_hint(refusal, "it names no subject", "Check the subject_claim of the issuer.");
 	token->subject = authz_claims_string(&value);
 	if (token->subject == NULL || token->subject[0] == '\0' ||
 		strlen(token->subject) > AUTHZ_TOKEN_MAX_SUBJECT)
@@ -301,6 +317,7 @@ check_revocation(AuthzToken *token, bool has_issue_time, AuthzRefusal *refusal)
 {
 	char	   *session_id;
 	TimestampTz before;
+	int64		skew;
 
 	if (!read_optional_string(token, "jti", &token->token_id))
 		return refuse(refusal, "its token id is not a string");
@@ -311,8 +328,9 @@ check_revocation(AuthzToken *token, bool has_issue_time, AuthzRefusal *refusal)
 		return refuse(refusal, "it has been revoked");
 	if (session_id != NULL && authz_catalog_is_session_revoked(token->issuer, session_id))
 		return refuse(refusal, "its session has been revoked");
-	before = authz_catalog_subject_revoked_before(token->issuer, token->subject);
-	if (before != DT_NOBEGIN && (!has_issue_time || token->issued_at < before))
+	before = authz_catalog_subject_revoked_before(token->issuer, token->subject, &skew);
+	skew = Max(skew, token->settings->clock_skew);
+	if (before != DT_NOBEGIN && (!has_issue_time || token->issued_at - skew < before))
 		return refuse(refusal, "tokens of its subject have been revoked");
 	return true;
 }

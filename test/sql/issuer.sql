@@ -34,6 +34,20 @@ SELECT arguments, pg_temp.attempt(format('SELECT authz.create_issuer(%s)', argum
 	($$'https://idp.example', '{api}', clock_skew => NULL$$)
 ) AS a (arguments);
 
+-- Malformed paths: which, and what is wrong.
+SELECT authz.create_issuer(:'issuer', '{api}', roles_claim => '["a",1]');
+SELECT authz.create_issuer(:'issuer', '{api}', attributes => '{"a": "x", "b": ["c", ""], "d": "/~2"}');
+SELECT path, authz.claim_path_problem(path) AS problem, pg_temp.attempt(format('SELECT authz.create_issuer(%L, ''{api}'', %s => %L)', :'issuer', field, value))
+FROM (VALUES ('[]'), ('["a"'), ('[a]'), ('["a",]'), ('["a"] '), ('["a"],"b":["c"]'), ('["a"]}'), ('[["a"]]'), ('[null]'), ('["a",{"b":1}]'), ('[""]'), ('["\u0000"]'),
+	('/'), ('//a'), ('/a/'), ('/~'), ('/a~2b'), ('/a~'), ('.a'), ('a.'), ('a..b'), ('.'), (' a'), ('a '), (repeat('a', 1025)), ('/' || repeat('a/', 16) || 'a'), ('["' || repeat('a","', 16) || 'a"]')) AS p (value)
+	CROSS JOIN LATERAL (SELECT left(value, 20)) AS l (path) CROSS JOIN unnest('{subject_claim}'::text[]) AS field;
+SELECT path, authz.claim_path_problem(path) AS problem FROM unnest(ARRAY['roles', 'a.b.c', 'https://idp.example/roles', 'a b', 'a/b', 'a[0]', '$.a',
+	'["a"]', '["a.b","/c","[d]"]', '["é"]', '[ "a" , "b" ]', '/a', '/a~0b/~1/0', '/é', repeat('a', 1024)]) AS path WHERE authz.claim_path_problem(path) IS NOT NULL OR length(path) < 100;
+SELECT field, pg_temp.attempt(format('SELECT authz.create_issuer(%L, ''{api}'', %s => %L)', :'issuer', field, value)) FROM (VALUES
+	('roles_claim', '["a"'), ('scopes_claim', '/~'), ('subject_claim', 'a..b'), ('attributes', '{"t": "[]"}'), ('attributes', '{"t": []}'), ('attributes', '{"*": "/"}'),
+	('attributes', '{"t": [["a"]]}'), ('attributes', '{"t": {"a": 1}}')) AS f (field, value);
+SELECT count(*) FROM authz.issuer WHERE issuer = :'issuer';
+
 SELECT authz.create_issuer(:'issuer', '{api,other}');
 SELECT authz.create_issuer(:'issuer', '{api}');
 SELECT authz.alter_issuer(:'issuer', roles_claim => 'groups', scopes_claim => '', attributes => '{"tenant": "t.id"}',
@@ -41,6 +55,7 @@ SELECT authz.alter_issuer(:'issuer', roles_claim => 'groups', scopes_claim => ''
 SELECT * FROM authz.issuer WHERE issuer = :'issuer' \gx
 SELECT authz.alter_issuer(:'issuer', token_type => 'JWE');
 SELECT authz.alter_issuer(:'issuer', audience => '{}');
+SELECT authz.alter_issuer(:'issuer', roles_claim => '["a"');
 SELECT authz.alter_issuer('https://nobody.example', audience => '{api}');
 SELECT authz.alter_issuer(:'issuer', audience => '{api}', roles_claim => 'roles', scopes_claim => 'scope', token_type => '');
 SELECT audience, roles_claim, scopes_claim, token_type FROM authz.issuer WHERE issuer = :'issuer';
@@ -155,6 +170,13 @@ SELECT jwks, pg_temp.attempt(format('SELECT authz.set_jwks(%L, %L)', :'issuer', 
 SELECT authz.set_jwks('https://nobody.example', '{"keys":[]}');
 SELECT kid, algorithm FROM authz.key WHERE issuer = :'issuer' ORDER BY kid;
 
+-- A set that mixes symmetric and public keys is refused, whatever the secret is said to be for and however it is spelt.
+SELECT authz.set_jwks(:'issuer', jsonb_build_object('keys', jsonb_build_array(:'es512_jwk'::jsonb, '{"kty":"oct","alg":"HS256","k":"c3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3M"}'::jsonb)));
+SELECT secret, pg_temp.attempt(format('SELECT authz.set_jwks(%L, %L)', :'issuer', jsonb_build_object('keys', jsonb_build_array(secret, :'es512_jwk'::jsonb))))
+FROM unnest('{"{\"kty\":\"oct\",\"use\":\"enc\",\"k\":\"AAAA\"}","{\"kty\":\"OCT\",\"alg\":\"HS256\"}","{\"k\":\"AAAA\"}","{\"kty\":\"EC\",\"k\":null}","{\"kty\":\"oct\",\"alg\":\"dir\"}"}'::jsonb[]) AS secret;
+SELECT pg_temp.attempt(format('SELECT authz.set_jwks(%L, %L)', :'issuer', '{"keys":[1]}'));
+SELECT kid, algorithm FROM authz.key WHERE issuer = :'issuer' ORDER BY kid;
+
 -- A key without kid is known by its thumbprint (RFC 7638 section 3.1) and serves tokens without one.
 SELECT authz.jwk_thumbprint('{"kty":"RSA","alg":"RS256","kid":"2011-04-29","e":"AQAB",
 	"n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"}');
@@ -219,6 +241,7 @@ SELECT statement, pg_temp.attempt(statement) FROM (VALUES
 	($$SELECT authz.set_jwks('authz:internal', '{"keys":[]}')$$),
 	($$SELECT authz.require_issuer('authz:internal')$$),
 	($$SELECT authz.key_problem('HS256', 's')$$),
+	($$SELECT authz.claim_path_problem('a')$$),
 	($$SELECT FROM authz.issuer$$),
 	($$SELECT kid FROM authz.key$$)
 ) AS s (statement);

@@ -75,11 +75,11 @@ is($session->query("SET authz.token = '" . AuthzToken::sign({ iss => ISSUER }, s
 
 # Logging in and out writes nothing.
 $session->prepare('login', 'SELECT authz.login($1, $2)');
-is($session->execute('login', $alice, 'f'), '', 'login');
+is($session->execute('login', $alice, 'f'), 'alice', 'login');
 is($session->query($count), '10', 'login: rows');
 is($session->query('SELECT authz.logout()'), '', 'logout');
 is($session->query($count), '0', 'logout: none');
-is($session->query(q{SELECT authz.assume('bob', '{admin}')}), '', 'assume');
+is($session->query(q{SELECT authz.assume('bob', '{admin}')}), 'bob', 'assume');
 is($session->query($count), '100', 'assume: rows');
 is($session->query("BEGIN; SET LOCAL authz.token = '$alice'; $count; COMMIT; $count"), "10\n100", 'SET LOCAL');
 is($session->query('SELECT authz.logout()'), '', 'logout again');

@@ -113,13 +113,13 @@ is($c->result, $anonymous, 'and the next');
 is($a->query('SELECT pg_backend_pid()'), $server, 'all on the same server connection');
 
 # By function, with the token as a bind parameter.
-for my $pair ([ $a, $alice, $tenant3 ], [ $b, $bob, $tenant7 ])
+for my $pair ([ $a, $alice, $tenant3, 'alice' ], [ $b, $bob, $tenant7, 'bob' ])
 {
-	my ($client, $token, $rows) = @$pair;
+	my ($client, $token, $rows, $subject) = @$pair;
 
 	$client->query('BEGIN');
 	$client->prepare('', 'SELECT authz.login($1)');
-	is($client->execute('', $token), '', 'login in a transaction');
+	is($client->execute('', $token), $subject, 'login in a transaction');
 	is($client->query($count), $rows, 'its rows');
 	$client->query('COMMIT');
 	is($client->query($count), $anonymous, 'gone with the transaction');

@@ -271,5 +271,19 @@ like($output, qr/actually processed: \d{3}/, 'pgbench under changing policies: h
 cmp_ok($changes, '>', 20, 'there were changes');
 note "$changes changes";
 
+# A mapped login that is renamed or dropped while its session goes on, and the one that gets its name.
+$administrator->query(q{CREATE ROLE desk LOGIN IN ROLE app; SELECT authz.map_login('desk', 'alice'), authz.grant_role('alice', 'admin')});
+my $desk = AuthzSession->on($node, user => 'desk');
+is($desk->query("SELECT authz.subject(); $count"), "alice\n100", 'a mapped login');
+$administrator->query('ALTER ROLE desk RENAME TO desk_before; CREATE ROLE desk LOGIN IN ROLE app');
+is($desk->query("SELECT authz.subject(); $count"), "alice\n100", 'renamed: who they were');
+my $namesake = AuthzSession->on($node, user => 'desk');
+is($namesake->query("SELECT authz.subject(); $count"), "\n0", 'another role of the old name: nobody');
+$administrator->query('DROP ROLE desk_before');
+is($desk->query('SELECT authz.subject()'), '', 'dropped under an open session: nobody');
+unlike($desk->query($count), qr/^[1-9]/, 'and no row');
+is($namesake->query("SELECT authz.subject(); $count"), "\n0", 'the other one is nobody still');
+is($administrator->query(q{SELECT authz.revoke_role('alice', 'admin')}), '1', 'the grant ends');
+
 $node->stop;
 done_testing();

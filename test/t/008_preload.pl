@@ -46,8 +46,8 @@ sub behaves
 	is(app()->query($count), '0', "$name: no token, no row");
 	is(app()->query("SET authz.token = '$alice'; $count"), '10', "$name: SET comes first");
 	is(app(options => "-c authz.token=$alice")->query($count), '10', "$name: a start-up option");
-	is(app()->query("SELECT authz.login('$alice', false); $count"), "\n10", "$name: login comes first");
-	is(app()->query(q{SELECT authz.assume('x', '{admin}'); } . $count), "\n100", "$name: assume comes first");
+	is(app()->query("SELECT authz.login('$alice', false); $count"), "alice\n10", "$name: login comes first");
+	is(app()->query(q{SELECT authz.assume('x', '{admin}'); } . $count), "x\n100", "$name: assume comes first");
 	is(app()->query("PREPARE p AS $count; SET authz.token = '$alice'; EXECUTE p"), '10', "$name: a prepared statement comes first");
 	is(app()->query("SET authz.token = '$alice'; SELECT authz.subject()"), 'alice', "$name: an accessor comes first");
 	like(app()->query("SET authz.token = '$alice'; INSERT INTO orders VALUES (1, 7)"),
@@ -109,7 +109,7 @@ $node->safe_psql('second', q{SELECT authz.drop_policy('admin', 'orders')});
 is(app(database => 'second')->query("SET authz.token = '$alice'; $count"), '20', 'a second database has rows of its own');
 is(app(database => 'second')->query("SET authz.token = '$bob'; $count"), '0', 'and policies of its own');
 my $assumed = app();
-is($assumed->query(q{SELECT authz.assume('x', '{admin}'); } . $count), "\n100", 'an identity assumed in the first');
+is($assumed->query(q{SELECT authz.assume('x', '{admin}'); } . $count), "x\n100", 'an identity assumed in the first');
 isnt($node->safe_psql('second', q{SELECT key FROM authz.key WHERE issuer = 'authz:internal'}),
 	$node->safe_psql('postgres', q{SELECT key FROM authz.key WHERE issuer = 'authz:internal'}), 'cannot be used in the second: its internal key is another');
 
@@ -124,6 +124,23 @@ for my $parameter ('session_preload_libraries', 'shared_preload_libraries')
 	is($bare->query('CREATE TEMP TABLE t AS SELECT 1 AS x; SELECT x FROM t'), '1', "$parameter: everything else works there");
 	$bare = app(database => 'bare', options => "-c authz.token=$alice");
 	is($bare->query('SELECT 1'), '1', "$parameter: a start-up option where the extension is not does no harm");
+
+	# Roles that do not exist are counted for all sessions where there is shared memory, else for each.
+	my $typo = token('alice', [ 'tenant', 'tennant' ], tenant => 3);
+	my $counts = 'SELECT role, verifications FROM authz.stat_unknown_role';
+	my @session = map { app() } 1 .. 3;
+
+	is($_->query("SET authz.token = '$typo'; $count"), '10', "$parameter: a token with a role that does not exist") for @session[ 0, 1 ];
+	is($session[0]->query($count), '10', "$parameter: verified once");
+	$session[2]->query("BEGIN; SET LOCAL authz.token = '$typo'");
+	$session[2]->query('ROLLBACK');
+	is($node->safe_psql('postgres', $counts), $parameter eq 'shared_preload_libraries' ? 'tennant|3' : '', "$parameter: seen by an administrator");
+	is($node->safe_psql('second', $counts), '', "$parameter: not in another database");
+	my $own = AuthzSession->on($node);
+	$own->query("SET authz.token = '$typo'");
+	is($own->query($counts), $parameter eq 'shared_preload_libraries' ? 'tennant|4' : 'tennant|1', "$parameter: of one's own session");
+	is($own->query(q{BEGIN; SELECT authz.create_role('tennant'); } . $counts), '', "$parameter: not any more once there is such a role");
+	$own->query('ROLLBACK');
 	$node->append_conf('postgresql.conf', "$parameter = ''");
 }
 

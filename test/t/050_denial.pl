@@ -198,7 +198,7 @@ for my $subject ($long, "\x01\"\\" x 300)
 	my $literal = $subject =~ s/\x01/\\001/gr =~ s/\\"/"/gr;
 
 	is($session->query($subject eq $long ? "SELECT authz.assume('$long', (SELECT array_agg(name) FROM (SELECT 'role ' || g || repeat('x', 200) FROM generate_series(10, 40) g) r(name)), '{}')"
-			: q{SELECT authz.assume(repeat(E'\001"\\\\', 300), '{tenant}', '{}')}), '', 'a long subject');
+			: q{SELECT authz.assume(repeat(E'\001"\\\\', 300), '{tenant}', '{}')}), $subject, 'a long subject');
 	is($session->query(q{INSERT INTO "quo""ted ü" VALUES (1)}), 'ERROR 42501 permission denied to insert row in table "quo"ted ü"', 'a long subject: refused');
 	$n++;
 	is(rows($node, $n), $n, 'a long subject: on record');
@@ -252,7 +252,7 @@ is($node->safe_psql('imposture', 'SELECT count(*) FROM authz.denial_log'), '1', 
 $node->safe_psql('postgres', q{CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0});
 $node->safe_psql('latin', $setup);
 $session = AuthzSession->on($node, database => 'latin', user => 'app');
-is($session->query(q{SELECT authz.assume(U&'J\00fcrgen' || repeat(U&'\00fc', 1000), '{tenant}')}), '', 'LATIN1: an identity');
+like($session->query(q{SELECT authz.assume(U&'J\00fcrgen' || repeat(U&'\00fc', 1000), '{tenant}')}), qr/^J.+rgen/s, 'LATIN1: an identity');
 is($session->query($denied), $refused, 'LATIN1: refused');
 $session->close;
 $node->poll_query_until('latin', 'SELECT count(*) = 1 FROM authz.denial_log') or die;

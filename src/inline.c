@@ -105,15 +105,19 @@ columns_set(const PermitsCall *call)
 	return call->rte->updatedCols;
 }
 
-/* permit OR permit ... of one group; without a permit, false. */
+/* permit OR permit ... of one group; without a permit, false.  Copies what stands in other groups too. */
 static Node *
-any_of(List *rules, const Bitmapset *group)
+any_of(List *rules, const Bitmapset *group, bool copy)
 {
 	List	   *permits = NIL;
 	int			n = -1;
 
 	while ((n = bms_next_member(group, n)) >= 0)
-		permits = lappend(permits, copyObject(((AuthzRule *) list_nth(rules, n))->condition));
+	{
+		Node	   *condition = ((AuthzRule *) list_nth(rules, n))->condition;
+
+		permits = lappend(permits, copy ? copyObject(condition) : condition);
+	}
 	if (permits == NIL)
 		return makeBoolConst(false, false);
 	return list_length(permits) == 1 ? linitial(permits) : (Node *) makeBoolExpr(OR_EXPR, permits, -1);
@@ -123,11 +127,12 @@ any_of(List *rules, const Bitmapset *group)
 static Node *
 combine(List *rules, const Bitmapset *columns)
 {
+	List	   *groups = authz_columns_groups(rules, columns);
 	List	   *terms = NIL;
 	ListCell   *lc;
 
-	foreach(lc, authz_columns_groups(rules, columns))
-		terms = lappend(terms, any_of(rules, lfirst(lc)));
+	foreach(lc, groups)
+		terms = lappend(terms, any_of(rules, lfirst(lc), list_length(groups) > 1));
 	foreach(lc, rules)
 	{
 		AuthzRule  *rule = lfirst(lc);

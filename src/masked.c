@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  * masked.c
  *	  authz.masked and authz.is_masked: their calls become what the current
- *	  identity sees of the column.  authz.visible (visible.c) is replaced here too.
+ *	  identity sees of the column.  authz.visible (visibleplan.c) is replaced here too.
  *
  * The planner hook replaces the calls, before the planner looks at the query:
  * what an identity sees clear is a plain column to the planner, also below an
@@ -51,6 +51,7 @@
 #include "masked_view.h"
 #include "masking.h"
 #include "visible.h"
+#include "visibleplan.h"
 
 static planner_hook_type prev_planner = NULL;
 
@@ -268,13 +269,13 @@ replace_visible(Node *node, Preparation *preparation)
 		preparation->queries = lcons(node, preparation->queries);
 		query_tree_mutator((Query *) node, replace_visible, preparation, QTW_DONT_COPY_QUERY);
 		preparation->queries = list_delete_first(preparation->queries);
-		authz_visible_simplify((Query *) node);
+		authz_visibleplan_simplify((Query *) node);
 		return node;
 	}
 	row = authz_visible_row(node);
 	rte = row ? entry_of(preparation, row) : NULL;
 	if (rte && rte->rtekind == RTE_RELATION)
-		return authz_visible_condition(preparation->depends, rte->relid, row,
+		return authz_visibleplan_condition(preparation->depends, rte->relid, row,
 									   list_nth_node(Query, preparation->queries, row->varlevelsup),
 									   &linitial_node(Query, preparation->queries)->hasSubLinks);
 	return expression_tree_mutator(node, replace_visible, preparation);

@@ -57,7 +57,14 @@ INSERT INTO template (child, text) VALUES
 	('issue', 'EXISTS (WITH w AS (SELECT p.id FROM project p WHERE {p}) SELECT FROM w WHERE w.id = {c}.project_id)'),
 	('issue', '{c}.project_id IN (SELECT p.id FROM project p WHERE {p} UNION SELECT p.id + 1 FROM project p WHERE {p})'),
 	('issue', 'ARRAY(SELECT p.id FROM project p WHERE {p}) @> ARRAY[{c}.project_id]'),
+	('issue', 'EXISTS (SELECT FROM project p WHERE p.id = {c}.project_id AND (p.rank = 1 OR EXISTS (SELECT FROM member m WHERE m.project_id > p.id AND {p})) AND {p})'),
+	('issue', '(SELECT count(*) FILTER (WHERE {p}) FROM project p WHERE p.id >= {c}.project_id AND {p}) > 3'),
+	('issue', 'EXISTS (SELECT FROM project p RIGHT JOIN member m ON p.id = m.project_id AND {p} WHERE p.id IS NULL AND m.project_id = {c}.id % 5)'),
+	('issue', 'EXISTS (SELECT FROM member m, LATERAL (SELECT p.rank FROM project p WHERE p.id = m.project_id AND {p}) l WHERE l.rank = {c}.id % 5)'),
+	('issue', 'CASE WHEN EXISTS (SELECT FROM project p WHERE p.id = {c}.project_id AND {p}) THEN {c}.id > 10 ELSE {c}.id < 5 END'),
 	('comment', 'EXISTS (SELECT FROM issue p WHERE p.id = {c}.issue_id AND {p})'),
+	('comment', 'EXISTS (SELECT FROM issue p WHERE p.id = {c}.issue_id AND EXISTS (SELECT FROM member m WHERE m.project_id <> p.project_id AND {p}))'),
+	('comment', '(SELECT count(*) FILTER (WHERE {p} AND p.title = ''t1'') FROM issue p WHERE p.id <= {c}.issue_id AND {p}) BETWEEN 2 AND 6'),
 	('comment', 'author IS NULL OR issue_id IN (SELECT p.id FROM issue p WHERE {p} AND p.title <> ''t1'')');
 CREATE TABLE result (n int, subject text, way text, ids int[]);
 GRANT SELECT ON template TO regress_authz_user;

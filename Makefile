@@ -1,6 +1,7 @@
 # authz: fine-grained access control inside PostgreSQL.
 #
-#   make demo               set up, build, install, show it on real rows   (make demo-stop removes it)
+#   make demo               set up, build, install, show it on real rows   (make demo-stop removes it;
+#                           SHOW=6 shows only section 6)
 #   make test               set up, build, run every test in clusters of its own
 #                           (PARTS="regress tap" and ONLY="identity" narrow it)
 #   make test-fresh         both of these in a fresh Debian 12 with its updates, as root
@@ -65,8 +66,9 @@ WITH = MAKE='$(MAKE)' PG_CONFIG='$(PG_CONFIG)' PARTS='$(PARTS)' ONLY='$(ONLY)' F
 deps:
 	@$(WITH) bash test/lib/deps.sh
 
-demo: deps
-	@$(WITH) bash test/demo/demo.sh start
+# Installs only what it needs itself.
+demo:
+	@$(WITH) SHOW='$(SHOW)' bash test/demo/demo.sh start
 
 demo-stop:
 	@$(WITH) bash test/demo/demo.sh stop

@@ -139,6 +139,10 @@ farewell()
 
 case ${1:-} in
 	start)
+		check_show
+		introduce
+		bash "$ROOT/test/lib/deps.sh" demo || exit 1
+		hash -r
 		command -v openssl >/dev/null && command -v perl >/dev/null ||
 			die 'the demonstration makes its keys and tokens with openssl and perl, and they are not both here'
 		psql=$(command -v psql)

@@ -4,10 +4,24 @@
 #	  To be sourced by demo.sh, which has set up the cluster and its rows.
 #
 # Every line that is run is shown behind the name of the session that ran it,
-# with what came back below.  Sessions stay open: psql in the background, fed
-# through a pipe.
+# with what came back below, and behind "=>" what that shows.  Sessions stay
+# open: psql in the background, fed through a pipe.
+#
+# In a terminal it waits between sections, each of which fits on a screen of 40
+# lines.  SHOW, a list of numbers, picks sections; the others run without a
+# word, for the later ones build on them.
 
 ISSUER=https://id.example
+SECTIONS=(
+	'Policies are rows of a table, and tokens are checked against keys that the database knows'
+	'One table, one database login, three people: each sees other rows, by a plan of their own'
+	'Tokens that are forged, expired or for another service are refused'
+	'A role is taken away: an open session obeys from its very next statement on'
+	'A policy changes while a long query holds the table: nobody waits'
+	'Columns: the same view shows a value, a mask or a pseudonym, as its reader may see it'
+	'Audit: changes, reads and denied attempts leave records'
+	'Seals: a record that a superuser changed is found'
+)
 declare -A session_input session_sent session_shown token claims
 result=
 
@@ -59,7 +73,55 @@ session_close_all()
 	rm -f "$STATE"/*.in "$STATE"/*.out
 }
 
-title() { printf '\n%s\n' "$*"; }
+list_sections()
+{
+	local i
+
+	for i in "${!SECTIONS[@]}"; do say "  $((i + 1)). ${SECTIONS[i]}"; done
+}
+
+# Only sections that there are.
+check_show()
+{
+	local number
+
+	for number in ${SHOW:-}; do
+		[[ $number =~ ^[1-9]$ ]] && [ "$number" -le ${#SECTIONS[@]} ] ||
+			die "SHOW=$number: there is no such section. These are:
+$(list_sections)"
+	done
+}
+
+# What a stranger should know first.
+introduce()
+{
+	say 'authz decides inside PostgreSQL who sees and changes which rows and columns, by signed tokens and policies.'
+	say "This builds and installs it, starts a PostgreSQL of its own, loads Debian's list of packages, and shows:"
+	list_sections
+	say '"bob>" is what a session runs, below it stands what came back, and behind "=>" what that shows (it is checked).'
+}
+
+# section NUMBER FUNCTION: show it, or run it without a word.
+section()
+{
+	local number=$1 answer
+
+	if [ -n "${SHOW:-}" ] && [[ " $SHOW " != *" $number "* ]]; then
+		"$2" >/dev/null
+		return
+	fi
+	if [ -t 0 ] && [ -t 1 ]; then
+		printf '\n-- Enter: section %s; q: no more --' "$number"
+		read -r answer
+		if [ "$answer" = q ]; then
+			SHOW=none
+			"$2" >/dev/null
+			return
+		fi
+	fi
+	printf '\n%s. %s\n' "$number" "${SECTIONS[number - 1]}"
+	"$2"
+}
 
 # Print what a session runs, tokens shortened; show_result prints what came back.
 show_run()
@@ -78,13 +140,20 @@ run()
 	show_result
 }
 
-# claim WHAT COMMAND...: what the text claims must be so.
-claim()
+# check WHAT COMMAND...: what the text claims must be so.
+check()
 {
 	local what=$1
 
 	shift
 	"$@" || die "The demonstration failed: it claims that $what. What came back: ${result:-nothing}"
+}
+
+# claim WHAT COMMAND...: the same, and say it.
+claim()
+{
+	check "$@"
+	say "     => $1"
 }
 
 gave() { [ "$result" = "$1" ]; }
@@ -162,14 +231,16 @@ walk()
 	session_open audit auditor
 	session_open root postgres -v VERBOSITY=terse
 
-	say "Real rows: the $ALL packages of the Debian archive, in table \"package\". Names before > are open sessions."
-	show_protect
-	show_people
-	show_refusals
-	show_revocation
-	show_policy_change
-	show_masks
-	show_audit
+	say
+	say "The rows: $ALL packages of the Debian archive, in table \"package\". Their maintainers' addresses decide below."
+	section 1 show_protect
+	section 2 show_people
+	section 3 show_refusals
+	section 4 show_revocation
+	section 5 show_policy_change
+	section 6 show_masks
+	section 7 show_audit
+	section 8 show_seals
 
 	rm -rf "$STATE/keys"
 	session_close_all
@@ -179,20 +250,23 @@ show_protect()
 {
 	local statement
 
-	title '1. Policies are rows. The identity provider gives its public keys (openssl made two just now).'
-	for statement in \
-		"SELECT authz.protect('package');" \
-		"SELECT authz.create_role('maintainer'), authz.create_role('archivist');" \
-		"SELECT authz.create_policy('own', 'package', '{select}', \$\$address = authz.attr('email')\$\$, '{maintainer}');" \
-		"SELECT authz.create_policy('all', 'package', '{select}', 'true', '{archivist}');" \
-		"SELECT authz.grant_role('bob', 'archivist');" \
-		"SELECT authz.create_issuer('$ISSUER', audience => '{archive}', attributes => '{\"email\": \"email\"}');" \
-		"SELECT authz.add_key('$ISSUER', 'rsa', 'RS256', :'rsa'),
-       authz.add_key('$ISSUER', 'ec', 'ES256', :'ec');"
-	do
-		run admin "$statement"
-		claim 'this statement succeeds' gave ''
-	done
+	set_up "SELECT authz.protect('package');" 'from now on nobody sees a row that no policy permits'
+	set_up "SELECT authz.create_role('maintainer'), authz.create_role('archivist');" 'roles of authz, not of the database'
+	set_up "SELECT authz.create_policy('own', 'package', '{select}', \$\$address = authz.attr('email')\$\$, '{maintainer}');" \
+		'maintainers see the packages that have the e-mail address of their token'
+	set_up "SELECT authz.create_policy('all', 'package', '{select}', 'true', '{archivist}');" 'archivists see all packages'
+	set_up "SELECT authz.grant_role('bob', 'archivist');" 'bob is an archivist, because the database says so'
+	set_up "SELECT authz.create_issuer('$ISSUER', audience => '{archive}', attributes => '{\"email\": \"email\"}');" \
+		'tokens of this identity provider are accepted'
+	set_up "SELECT authz.add_key('$ISSUER', 'rsa', 'RS256', :'rsa'),
+       authz.add_key('$ISSUER', 'ec', 'ES256', :'ec');" 'if one of these two public keys verifies them (openssl made them just now)'
+}
+
+# set_up SQL WHAT: a statement of the administrator that gives nothing back.
+set_up()
+{
+	run admin "$1"
+	claim "$2" gave ''
 }
 
 # show_person NAME TOKEN ROWS PLAN REMARK: somebody's rows and their plan.
@@ -202,29 +276,29 @@ show_person()
 
 	session_send "$name" "SET authz.token = '${token[$name]}';"
 	session_wait "$name"
-	claim 'the token is accepted' gave ''
+	check 'the token is accepted' gave ''
 	printf '%-7s %s\n' "$name" "$2"
 	session_send "$name" 'SELECT count(*), min(package), max(package) FROM package;'
 	session_wait "$name"
 	show_result
-	claim "$name sees $3 packages" gave_like "^$3 \\| "
+	claim "$name sees $3 packages (of $ALL)" gave_like "^$3 \\| "
 	session_send "$name" 'EXPLAIN (COSTS OFF) SELECT * FROM package;'
 	session_wait "$name"
-	claim "the plan is $4" gave_like "$4"
-	result+="   -- $5"
 	show_result
+	check "the plan is $4" gave_like "$4"
+	say "     => the plan: $5"
 }
 
 show_people()
 {
-	title '2. One table, one database login, three people: each sees other rows, by a plan made for their rights.'
+	say 'Each of them runs these three. Below: the algorithm and the claims of their token, and what came back.'
 	say "        SET authz.token = '<their signed token>';"
 	say '        SELECT count(*), min(package), max(package) FROM package;   EXPLAIN (COSTS OFF) SELECT * FROM package;'
 	show_person alice "ES256 ${claims[alice]}" "$OWN" \
 		$'^Index Scan using package_address_idx on package\n *Index Cond: \(address = authz.attr\(\'email\'::text\)\)$' \
-		'index scan'
-	show_person bob "RS256 ${claims[bob]}, and the role granted above" "$ALL" '^Seq Scan on package$' 'no filter'
-	show_person carol "RS256 ${claims[carol]}, no role" 0 $'^Result\n *One-Time Filter: false$' 'the table is never read'
+		'the policy is an index condition, as if it stood in the query'
+	show_person bob "RS256 ${claims[bob]}, and the role granted above" "$ALL" '^Seq Scan on package$' 'no filter at all, for nothing is to be hidden'
+	show_person carol "RS256 ${claims[carol]}, no role" 0 $'^Result\n *One-Time Filter: false$' 'the table is not even read'
 }
 
 show_refusals()
@@ -237,29 +311,28 @@ show_refusals()
 	token[forged]=$(forge "${token[carol]}" \
 		"{\"iss\":\"$ISSUER\",\"aud\":\"archive\",\"iat\":$now,\"exp\":$((now + 3600)),\"sub\":\"carol\",\"roles\":[\"archivist\"]}")
 
-	title '3. Carol tries other tokens. Each is refused, and the reason is said.'
 	refuse forged 'hers, with "roles":["archivist"] written into it' 'its signature does not hold'
 	refuse expired "bob's, expired an hour ago" 'it has expired'
 	refuse elsewhere "bob's for another service, \"aud\":\"payroll\"" 'it is for another audience'
-	run carol 'SELECT count(*) FROM package;  -- nor does the token before stay in force'
-	claim 'a refused token leaves no identity' gave_like '^ERROR:  the last attempt to set authz.token failed'
+	run carol 'SELECT count(*) FROM package;'
+	claim 'no rows: the token before is not in force any more' gave_like '^ERROR:  the last attempt to set authz.token failed'
 }
 
 refuse()
 {
-	run carol "SET authz.token = '${token[$1]}';  -- $2"
-	claim "the token is refused because $3" gave "ERROR:  token refused: $3"
+	run carol "SET authz.token = '${token[$1]}';"
+	check "the token is refused because $3" gave "ERROR:  token refused: $3"
+	say "     => refused: $2"
 }
 
 show_revocation()
 {
-	title '4. Bob loses his role. His open session obeys from its very next statement on, inside its transaction.'
 	run bob 'BEGIN ISOLATION LEVEL REPEATABLE READ;  SELECT count(*) FROM package;'
-	claim 'bob sees all packages' gave "$ALL"
+	claim 'bob, an archivist, sees all packages' gave "$ALL"
 	run admin "SELECT authz.revoke_role('bob', 'archivist');"
-	claim 'one grant is revoked' gave 1
+	claim 'one grant is taken back, in another session' gave 1
 	run bob 'SELECT count(*) FROM package;'
-	claim 'bob sees nothing any more' gave 0
+	claim 'bob sees nothing any more, in the same transaction' gave 0
 	session_send bob 'ROLLBACK;'
 	session_wait bob
 }
@@ -279,7 +352,6 @@ show_policy_change()
 	pause=$(LC_ALL=C awk "BEGIN { printf \"%.3f\", 4 / $OWN }")
 	long="SELECT count(pg_sleep($pause)) FROM package;"
 
-	title '5. A policy changes while a long query holds the table: nobody waits, and the next statement obeys.'
 	session_send report "SET authz.token = '${token[alice]}';"
 	session_wait report
 	show_run report "$long  -- alice once more, for 4 seconds"
@@ -288,17 +360,17 @@ show_policy_change()
 		! report_runs || break
 		sleep 0.02
 	done
-	claim 'the long query runs' report_runs
+	claim 'the long query runs and holds its lock on the table' report_runs
 	run admin "SET lock_timeout = '500ms';  ALTER POLICY authz_select ON package USING (true);  -- the native way: waits"
-	claim 'a native policy has to wait' gave 'ERROR:  canceling statement due to lock timeout'
+	claim 'a native row security policy cannot be changed meanwhile' gave 'ERROR:  canceling statement due to lock timeout'
 	session_send admin '\timing on'
 	session_send alice '\timing on'
 	run admin "SELECT authz.alter_policy('own', 'package',
        condition => \$\$address IN (authz.attr('email'), '$ORPHANED')\$\$);"
-	claim 'the policy changes within a second' gave_like '^Time: [0-9]{1,3}\.[0-9]+ ms$'
+	claim 'a policy of authz can, at once' gave_like '^Time: [0-9]{1,3}\.[0-9]+ ms$'
 	run alice "SELECT count(*) FROM package;  -- hers, and those that nobody maintains"
-	claim 'alice sees more packages, within a second' gave_like "^$OWN_AND_ORPHANED"$'\nTime: [0-9]{1,3}\.[0-9]+ ms$'
-	claim 'those are more than before' [ "$OWN_AND_ORPHANED" -gt "$OWN" ]
+	claim "alice sees the orphaned packages too, from her next statement on ($OWN before)" gave_like "^$OWN_AND_ORPHANED"$'\nTime: [0-9]{1,3}\.[0-9]+ ms$'
+	check 'those are more than before' [ "$OWN_AND_ORPHANED" -gt "$OWN" ]
 	claim 'the long query is still running' report_runs
 	session_wait report
 	show_run report "-- ends, by the policy that it began with"
@@ -306,15 +378,16 @@ show_policy_change()
 	claim 'the long query saw what it had begun with' gave "$OWN"
 }
 
-# look NAME STATEMENT WHAT ANSWER [REMARK]: somebody runs a statement that stands above; the answer is a
-# regular expression, of which the first match is shown.
+# look NAME STATEMENT WHAT ANSWER: somebody runs a statement that stands above; the answer is a regular
+# expression, of which the first match is shown.
 look()
 {
 	session_send "$1" "$2"
 	session_wait "$1"
-	claim "$3" gave_like "$4"
+	check "$3" gave_like "$4"
 	result=${BASH_REMATCH[0]}
-	printf '%-7s %s%s\n' "$1" "${result//$'\n' /,}" "${5:+   -- $5}"
+	printf '%-7s %s\n' "$1" "${result//$'\n' /,}"
+	say "     => $3"
 }
 
 show_masks()
@@ -335,73 +408,77 @@ show_masks()
 	session_send carol "SET authz.token = '${token[carol]}';"
 	session_wait carol
 
-	title '6. Columns: a view shows each one as its reader may see it. Readers are granted the view, not the table.'
 	run admin "SELECT authz.create_masked_view('package', 'listing') \\g /dev/null
 GRANT SELECT, UPDATE ON listing TO app;  REVOKE ALL ON package FROM app;"
-	claim 'the view is made' gave ''
+	claim 'a view with masks; its readers have no right on the table' gave ''
 	run admin "SELECT authz.grant_role('carol', 'archivist'),
        authz.create_policy('sort', 'package', '{update}', 'true', '{archivist}', columns => '{section}');"
-	claim 'carol becomes an archivist' gave ''
+	claim 'carol becomes an archivist, and these may change the section, no other column' gave ''
 	say "        $statement"
-	look carol "$statement" 'carol sees the address' "^$section \| $address$"
+	look carol "$statement" 'carol sees the address: nothing is masked yet' "^$section \| $address$"
 	run admin "SELECT authz.create_mask('package', 'address', 'email'),
        authz.create_mask('package', 'address', 'clear', '{maintainer}', priority => 10);"
-	claim 'the masks are made' gave ''
+	claim 'maintainers go on seeing addresses, all others see a mask' gave ''
 	look carol "$statement" 'carol sees a mask' "^$section \| .\*\*\*@.\*\*\*\.[a-z]+$"
 	shown=${result#* | }
 	say "        $plan"
-	look carol "$plan" 'carol compares masks' $'^Seq Scan on package t\n +Filter: \\(authz.mask_email\\(address\\) = .*$'
-	look alice "$plan" 'alice uses the index' '^Index Scan using package_address_idx on package t' 'clear, hence the column itself'
-	run carol "UPDATE listing SET section = 'misc', address = '$shown' WHERE package = '$package';  -- what she read, sent back"
-	claim 'carol may update the section' gave ''
+	look carol "$plan" 'when carol searches, masks are compared: she cannot find out a value by a WHERE' $'^Seq Scan on package t\n +Filter: \\(authz.mask_email\\(address\\) = .*$'
+	look alice "$plan" 'alice sees it clear, so her search uses the index' '^Index Scan using package_address_idx on package t'
+	run carol "UPDATE listing SET section = 'misc', address = '$shown' WHERE package = '$package';"
+	claim 'carol sends back what she read, mask included, with another section' gave ''
 	say "        $statement"
-	look alice "$statement" 'the section has changed, the address has not' "^misc \| $address$" 'nothing is lost'
+	look alice "$statement" 'the section has changed, the mask did not overwrite the address' "^misc \| $address$"
 	run admin "SELECT authz.alter_mask('package', 'address', 'hash');"
-	claim 'the mask changes' gave ''
-	look carol "$statement" 'carol sees a pseudonym' '^misc \| [0-9a-f]{16}$' 'a pseudonym, from her next statement on'
+	claim 'another mask, while she is connected' gave ''
+	look carol "$statement" 'carol sees a pseudonym, from her next statement on' '^misc \| [0-9a-f]{16}$'
 }
 
 show_audit()
 {
-	local package key record
+	local package key
 
 	package=$(truth "SELECT package FROM package WHERE address = '$TEAM' GROUP BY 1 HAVING count(*) = 1
 		ORDER BY package = 'postgresql' DESC, 1 LIMIT 1")
 	key=$(truth "SELECT jsonb_build_object('package', package, 'architecture', architecture) FROM package WHERE package = '$package'")
-	title '7. Audit: changes, reads and denied attempts leave records, and seals tell whether these are what was written.'
 	run admin "SELECT authz.audit('package', reads => true);"
-	claim 'the table is audited' gave ''
+	claim 'changes and reads of the table are recorded from now on' gave ''
 	run carol "UPDATE listing SET section = 'database' WHERE package = '$package';"
-	claim 'carol may update the section' gave ''
+	claim 'carol changes the section back' gave ''
 	run audit "SELECT subject, roles, database_role, action, old_values, new_values
-       FROM authz.audit_trail('package', '$key');  -- who did it, and not only which login"
-	claim 'the trail shows who did what' gave 'carol | {archivist} | app | update | {"section": "misc"} | {"section": "database"}'
-	run carol "SELECT section, address FROM listing WHERE package = '$package';  -- she only looks"
-	claim 'carol sees a pseudonym' gave_like '^database \| [0-9a-f]{16}$'
+       FROM authz.audit_trail('package', '$key');"
+	claim 'the person, not only the login they share, with the values before and after' gave 'carol | {archivist} | app | update | {"section": "misc"} | {"section": "database"}'
+	run carol "SELECT section, address FROM listing WHERE package = '$package';"
+	claim 'carol only looks, and sees a pseudonym' gave_like '^database \| [0-9a-f]{16}$'
 	run audit "SELECT subject, action, clear_columns, masked_columns, row_count FROM authz.access_log ORDER BY id DESC LIMIT 1;"
-	claim 'what she saw is on record, and that an address was masked' gave 'carol | select | {package,section} | {address} | 1'
+	claim 'that too is on record: which columns she saw clear, which masked, how many rows' gave 'carol | select | {package,section} | {address} | 1'
 	run carol "SELECT authz.unaudit('package');"
-	claim 'she may not switch it off' gave_like '^ERROR:  permission denied for function unaudit'
+	claim 'carol may not switch it off' gave_like '^ERROR:  permission denied for function unaudit'
 	wait_for "SELECT count(*) = 1 FROM authz.denial_log WHERE kind = 'audit'"
-	run audit "SELECT subject, kind, action, reason FROM authz.denial_log ORDER BY id DESC LIMIT 1;  -- her transaction is gone, the attempt is not"
-	claim 'that she tried is on record' gave 'carol | audit | unaudit | only an administrator of authz may'
-	run audit "SELECT subject, action, allowed, denied FROM authz.activity WHERE subject = 'carol' AND relation = 'public.package';  -- within the hour"
-	claim 'who was active' gave $'carol | select | 1 | 0\ncarol | unaudit | 0 | 1\ncarol | update | 1 | 0'
-	run audit 'SELECT count(*) FROM package;  -- needs no right on the table'
-	claim 'the auditor may not read the table' gave 'ERROR:  permission denied for table package'
+	run audit "SELECT subject, kind, action, reason FROM authz.denial_log ORDER BY id DESC LIMIT 1;"
+	claim 'her transaction is gone, her attempt is on record' gave 'carol | audit | unaudit | only an administrator of authz may'
+	run audit "SELECT subject, action, allowed, denied FROM authz.activity WHERE subject = 'carol' AND relation = 'public.package';"
+	claim 'what carol did within the hour: allowed, denied' gave $'carol | select | 1 | 0\ncarol | unaudit | 0 | 1\ncarol | update | 1 | 0'
+	run audit 'SELECT count(*) FROM package;'
+	claim 'the auditor reads the log without any right on the table' gave 'ERROR:  permission denied for table package'
+}
+
+show_seals()
+{
+	local record
+
 	record=$(truth "SELECT max(id) FROM authz.audit_log WHERE action = 'update'")
-	run audit 'SELECT authz.audit_seal();  -- a worker does it every minute, if it is not told otherwise as here'
-	claim 'changes, reads and denials are sealed' gave 3
-	run root "UPDATE authz.audit_log SET subject = 'alice' WHERE id = $record;  -- a superuser"
-	claim 'records are not changed' gave_like '^ERROR:  records of table authz.audit_log cannot be changed or deleted'
-	run root "BEGIN;  ALTER EVENT TRIGGER authz_audit_after_ddl DISABLE;  -- who does not give up
+	run audit 'SELECT authz.audit_seal();'
+	claim 'three logs sealed: of changes, reads, denials (a worker does it every minute; not in this cluster)' gave 3
+	run root "UPDATE authz.audit_log SET subject = 'alice' WHERE id = $record;"
+	claim 'a superuser is refused, too' gave_like '^ERROR:  records of table authz.audit_log cannot be changed or deleted'
+	run root "BEGIN;  ALTER EVENT TRIGGER authz_audit_after_ddl DISABLE;
 ALTER TABLE authz.audit_log DISABLE TRIGGER refuse_change;
 UPDATE authz.audit_log SET subject = 'alice' WHERE id = $record;
 ALTER TABLE authz.audit_log ENABLE ALWAYS TRIGGER refuse_change;
 ALTER EVENT TRIGGER authz_audit_after_ddl ENABLE ALWAYS;  COMMIT;"
-	claim 'a superuser can force it' gave ''
+	claim 'a superuser who does not give up can force it' gave ''
 	run audit 'SELECT * FROM authz.audit_verify() WHERE NOT ok;'
-	claim 'the record is found' gave "2 | f | record changed | $record"
+	claim "found: batch 2 of the log does not hold, record $record was changed" gave "2 | f | record changed | $record"
 }
 
 # The tokens, for the user's own psql.

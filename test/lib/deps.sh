@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# deps.sh
-#	  Set-up: what building and testing need is there, or is installed (Debian
-#	  12), or is named (elsewhere; then the exit status is 1).
+# deps.sh [demo]
+#	  Set-up: what building and testing need, or only what building and the
+#	  demonstration need, is there, or is installed (Debian 12), or is named
+#	  (elsewhere; then the exit status is 1).
 #
 # Nothing that is there is touched: only missing packages are asked for, and a
 # package that must match an installed one (headers and their library) is asked
@@ -12,6 +13,8 @@
 # the lock file there, and where that cannot be done its test is skipped.
 set -u
 . "$(dirname "$0")/common.sh"
+
+SCOPE=${1:-test}
 
 has_header() { printf '#include <%s>\n' "$1" | gcc ${2:+-I"$2"} -E - >/dev/null 2>&1; }
 has_module() { perl -M"$1" -e 1 >/dev/null 2>&1; }
@@ -48,6 +51,11 @@ missing()
 		lack postgresql-15 'PostgreSQL 15 server (postgres, initdb)'
 	[ -n "$server" ] && [ -f "$("$PG_CONFIG" --includedir-server)/postgres.h" ] && [ -f "$("$PG_CONFIG" --pgxs)" ] ||
 		lack postgresql-server-dev-15 'PostgreSQL 15 server headers and PGXS (pg_config, postgres.h)'
+	if [ "$SCOPE" = demo ]; then
+		command -v psql >/dev/null || [ -n "$server" ] && [ -x "$server/psql" ] || lack postgresql-client-15 'psql'
+		command -v perl >/dev/null || lack perl 'Perl'
+		return
+	fi
 	[ -n "$server" ] && [ -x "$(dirname "$("$PG_CONFIG" --pgxs)")/../test/isolation/pg_isolation_regress" ] ||
 		lack postgresql-client-15 "PostgreSQL 15's test programs (pg_regress, pg_isolation_regress)"
 	[ -n "$server" ] && [ -f "$("$PG_CONFIG" --sharedir)/extension/pgtap.control" ] ||
@@ -154,7 +162,7 @@ install_node_modules()
 	rm -f "$log"
 }
 
-install_node_modules
+[ "$SCOPE" = demo ] || install_node_modules
 lacking=$(missing)
 [ -n "$lacking" ] || exit 0
 

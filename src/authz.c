@@ -21,6 +21,7 @@
 #include "policyset.h"
 #include "readaudit.h"
 #include "record.h"
+#include "recursion.h"
 #include "stats.h"
 #include "worker.h"
 #include "write.h"
@@ -49,6 +50,7 @@ _PG_init(void)
 	authz_audited_init();
 	authz_record_init();
 	authz_readaudit_init();
+	authz_recursion_init();
 	authz_worker_init();
 	authz_stats_init();
 }

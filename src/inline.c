@@ -37,6 +37,7 @@
 #include "guard.h"
 #include "inline.h"
 #include "policyset.h"
+#include "recursion.h"
 #include "stats.h"
 
 /* Tables whose policies read each other nest planners; deeper than this is a circle. */
@@ -291,7 +292,10 @@ replace_call(SupportRequestSimplify *request, const PermitsCall *call)
 		root->parse->hasSubLinks = true;
 	if (call->action == AUTHZ_ACTION_INSERT || call->action == AUTHZ_ACTION_UPDATE_CHECK)
 		condition = add_denied(condition, request, call);
-	return authz_inline_finish(root, condition);
+	condition = authz_inline_finish(root, condition);
+	/* Calls that came with the bodies of inlined functions; whose condition had them is not known any more. */
+	authz_recursion_mark(condition, "a policy", authz_policyset_logical(set));
+	return condition;
 }
 
 PG_FUNCTION_INFO_V1(authz_permits_support);

@@ -36,6 +36,7 @@
 #include "denial.h"
 #include "guard.h"
 #include "inline.h"
+#include "maintenance.h"
 #include "policyset.h"
 #include "recursion.h"
 #include "stats.h"
@@ -188,7 +189,7 @@ authz_inline_depend(PlannerGlobal *glob, Oid relid, const AuthzIdentity **identi
 	AcceptInvalidationMessages();
 
 	*identity = authz_identity_get();
-	authz_guard_mark_plan(glob, (*identity)->signature);
+	authz_guard_mark_plan(glob, authz_maintenance_sign((*identity)->signature));
 	glob->relationOids = list_concat_unique_oid(glob->relationOids, authz_catalog_role_tables());
 	glob->dependsOnRole = true;
 
@@ -282,10 +283,16 @@ replace_call(SupportRequestSimplify *request, const PermitsCall *call)
 	const AuthzIdentity *identity;
 	AuthzPolicySet *set = authz_inline_depend(root->glob, call->rte->relid, &identity);
 	Oid			owner = authz_policyset_owner(set);
-	List	   *rules = authz_policyset_rules(set, call->action, identity, columns_set(call));
-	Node	   *condition = combine(rules);
+	List	   *rules;
+	Node	   *condition;
 	ListCell   *lc;
 
+	if (authz_maintenance_covers(identity, call->rte->relid, owner, call->rte->checkAsUser))
+		return makeBoolConst(true, false);
+	rules = authz_policyset_rules(set, call->action, identity, columns_set(call));
+	condition = combine(rules);
+	if (rules == NIL)
+		authz_maintenance_warn(identity, call->rte->relid, call->rte->checkAsUser);
 	foreach(lc, rules)
 		authz_stats_count(authz_policyset_logical(set), ((AuthzRule *) lfirst(lc))->stats_id, AUTHZ_STATS_PLAN);
 	if (authz_inline_place(root->glob, condition, call->tableoid, owner))

@@ -291,7 +291,7 @@ replace_call(SupportRequestSimplify *request, const PermitsCall *call)
 		return makeBoolConst(true, false);
 	rules = authz_policyset_rules(set, call->action, identity, columns_set(call));
 	condition = combine(rules);
-	if (rules == NIL)
+	if (IsA(condition, Const) && !DatumGetBool(((Const *) condition)->constvalue))
 		authz_maintenance_warn(identity, call->rte->relid, call->rte->checkAsUser);
 	foreach(lc, rules)
 		authz_stats_count(authz_policyset_logical(set), ((AuthzRule *) lfirst(lc))->stats_id, AUTHZ_STATS_PLAN);

@@ -22,7 +22,7 @@
  */
 #include "compat.h"
 
-#include "nodes/pg_list.h"
+#include "lib/ilist.h"
 #include "tcop/pquery.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -32,74 +32,58 @@
 #include "identity.h"
 #include "maintenance.h"
 
-/* A portal in which rows of filtered plans wait. */
+/* A portal in which rows of filtered plans wait; lives and goes with the portal. */
 typedef struct FilledPortal
 {
-	char		name[NAMEDATALEN];
-	TimestampTz created;
+	dlist_node	node;			/* in filled_portals */
+	MemoryContextCallback callback; /* takes it out of there */
+	Portal		portal;
 	uint64		signature;		/* of the rights that they were read with */
 	uint64		generation;		/* of what makes up identities, then */
 	bool		ended;			/* the identity changed meanwhile */
 } FilledPortal;
 
-static List *filled_portals = NIL;	/* of FilledPortal *, in TopMemoryContext */
+static dlist_head filled_portals = DLIST_STATIC_INIT(filled_portals);
 static uint64 filtered_count = 0;	/* filtered plans that ran */
 static uint64 filtered_signature = 0;	/* rights of the last one */
 static uint64 identity_count = 0;	/* how often an identity ended */
 
-static Portal
-find_portal(const FilledPortal *filled)
-{
-	Portal		portal = GetPortalByName(filled->name);
-
-	return PortalIsValid(portal) && portal->creation_time == filled->created ? portal : NULL;
-}
-
 static FilledPortal *
 find_filled(Portal portal)
 {
-	ListCell   *lc;
+	dlist_iter	iter;
 
-	foreach(lc, filled_portals)
+	dlist_foreach(iter, &filled_portals)
 	{
-		if (find_portal(lfirst(lc)) == portal)
-			return lfirst(lc);
+		FilledPortal *filled = dlist_container(FilledPortal, node, iter.cur);
+
+		if (filled->portal == portal)
+			return filled;
 	}
 	return NULL;
 }
 
 static void
-forget_gone(void)
+portal_gone(void *arg)
 {
-	ListCell   *lc;
-
-	foreach(lc, filled_portals)
-	{
-		if (find_portal(lfirst(lc)) == NULL)
-		{
-			pfree(lfirst(lc));
-			filled_portals = foreach_delete_current(filled_portals, lc);
-		}
-	}
+	dlist_delete(&((FilledPortal *) arg)->node);
 }
 
 static void
 remember(Portal portal, bool ended)
 {
 	FilledPortal *filled = find_filled(portal);
-	MemoryContext outer;
 
 	if (filled == NULL)
 	{
-		forget_gone();
-		outer = MemoryContextSwitchTo(TopMemoryContext);
-		filled = palloc0_object(FilledPortal);
-		strlcpy(filled->name, portal->name, NAMEDATALEN);
-		filled->created = portal->creation_time;
+		filled = MemoryContextAllocZero(portal->portalContext, sizeof(FilledPortal));
+		filled->portal = portal;
 		filled->signature = filtered_signature;
 		filled->generation = authz_catalog_identity_generation();
-		filled_portals = lappend(filled_portals, filled);
-		MemoryContextSwitchTo(outer);
+		filled->callback.func = portal_gone;
+		filled->callback.arg = filled;
+		MemoryContextRegisterResetCallback(portal->portalContext, &filled->callback);
+		dlist_push_head(&filled_portals, &filled->node);
 	}
 	filled->ended |= ended || filled->signature != filtered_signature;
 }
@@ -153,7 +137,7 @@ authz_cursor_begin(AuthzCursorRun *run, QueryDesc *query, bool is_filtered, uint
 	run->filtered = filtered_count;
 	run->identities = identity_count;
 	run->is_filtered = is_filtered;
-	if (query != NULL && filled_portals != NIL && ActivePortal != NULL && ActivePortal->queryDesc == query &&
+	if (query != NULL && ActivePortal != NULL && ActivePortal->queryDesc == query &&
 		(filled = find_filled(ActivePortal)) != NULL)
 	{
 		check_filled(filled);
@@ -184,7 +168,7 @@ authz_cursor_end(const AuthzCursorRun *run, QueryDesc *query)
 void
 authz_cursor_check_fetch(const char *name)
 {
-	Portal		portal = filled_portals != NIL ? GetPortalByName(name) : NULL;
+	Portal		portal = GetPortalByName(name);
 	FilledPortal *filled = PortalIsValid(portal) ? find_filled(portal) : NULL;
 
 	if (filled == NULL)
@@ -194,21 +178,26 @@ authz_cursor_check_fetch(const char *name)
 	filtered_signature = filled->signature;
 }
 
+static bool
+waits_in_store(Portal portal)
+{
+	return portal->holdStore != NULL && portal->status == PORTAL_READY;
+}
+
 void
 authz_cursor_identity_ended(void)
 {
-	ListCell   *lc;
+	dlist_iter	iter;
 
 	identity_count++;
-	foreach(lc, filled_portals)
+	dlist_foreach(iter, &filled_portals)
 	{
-		FilledPortal *filled = lfirst(lc);
-		Portal		portal = find_portal(filled);
+		FilledPortal *filled = dlist_container(FilledPortal, node, iter.cur);
 
 		filled->ended = true;
 		/* An open executor is told when it goes on. */
-		if (portal && portal->holdStore && portal->status == PORTAL_READY)
-			portal->status = PORTAL_FAILED;
+		if (waits_in_store(filled->portal))
+			filled->portal->status = PORTAL_FAILED;
 	}
 }
 
@@ -223,15 +212,15 @@ is_of_client(Portal portal)
 static void
 relation_changed(Datum arg, Oid relid)
 {
-	ListCell   *lc;
+	dlist_iter	iter;
 
-	foreach(lc, filled_portals)
+	dlist_foreach(iter, &filled_portals)
 	{
-		FilledPortal *filled = lfirst(lc);
-		Portal		portal = filled->generation != authz_catalog_identity_generation() ? find_portal(filled) : NULL;
+		FilledPortal *filled = dlist_container(FilledPortal, node, iter.cur);
 
-		if (portal && portal->holdStore && portal->status == PORTAL_READY && is_of_client(portal))
-			portal->status = PORTAL_FAILED;
+		if (filled->generation != authz_catalog_identity_generation() &&
+			waits_in_store(filled->portal) && is_of_client(filled->portal))
+			filled->portal->status = PORTAL_FAILED;
 	}
 }
 

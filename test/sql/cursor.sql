@@ -180,6 +180,24 @@ DECLARE c CURSOR FOR SELECT * FROM ids();
 CALL act_as('bob', 0);
 FETCH 2 FROM c;
 COMMIT;
+-- A cursor of the same name that is opened again is another one.
+CREATE FUNCTION reopened() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	c CURSOR FOR SELECT * FROM cursors.ids();
+	first int;
+	second int;
+BEGIN
+	OPEN c;
+	FETCH c INTO first;
+	CLOSE c;
+	CALL cursors.act_as('alice', 1);
+	OPEN c;
+	FETCH c INTO second;
+	FETCH c INTO second;
+	RETURN first || ' ' || second;
+END
+$$;
+SELECT reopened();
 -- Who logs in within a statement is answered to its end.
 CREATE FUNCTION as_two() RETURNS SETOF text LANGUAGE plpgsql AS $$
 BEGIN

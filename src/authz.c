@@ -13,14 +13,17 @@
 #include "audited.h"
 #include "catalog.h"
 #include "change.h"
+#include "cursor.h"
 #include "guard.h"
 #include "guc.h"
 #include "identity.h"
+#include "maintenance.h"
 #include "masked.h"
 #include "nothing.h"
 #include "policyset.h"
 #include "readaudit.h"
 #include "record.h"
+#include "recursion.h"
 #include "redact.h"
 #include "stats.h"
 #include "unknownrole.h"
@@ -39,6 +42,7 @@ _PG_init(void)
 	authz_catalog_init();
 	authz_policyset_init();
 	authz_change_init();
+	authz_cursor_init();
 	authz_attempt_init();
 	authz_access_init();
 	authz_auditmerge_init();
@@ -48,10 +52,12 @@ _PG_init(void)
 	authz_write_init();
 	authz_writeplan_init();
 	authz_identity_init();
+	authz_maintenance_init();
 	authz_guc_init();
 	authz_audited_init();
 	authz_record_init();
 	authz_readaudit_init();
+	authz_recursion_init();
 	authz_worker_init();
 	authz_stats_init();
 	authz_unknownrole_init();

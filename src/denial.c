@@ -56,6 +56,7 @@
 static const char *const kind_names[] = {
 	[AUTHZ_DENIAL_AUDIT] = "audit",
 	[AUTHZ_DENIAL_CHECK] = "check",
+	[AUTHZ_DENIAL_MAINTENANCE] = "maintenance",
 	[AUTHZ_DENIAL_TOKEN] = "token",
 	[AUTHZ_DENIAL_TRUNCATE] = "truncate",
 	[AUTHZ_DENIAL_WRITE] = "write",

@@ -13,6 +13,7 @@ typedef enum AuthzDenialKind
 {
 	AUTHZ_DENIAL_AUDIT = 0,		/* of the audit itself */
 	AUTHZ_DENIAL_CHECK,			/* a resource that is no table: reserved */
+	AUTHZ_DENIAL_MAINTENANCE,	/* an owner is not filtered; no denial, but to be kept the same way */
 	AUTHZ_DENIAL_TOKEN,			/* a token was refused */
 	AUTHZ_DENIAL_TRUNCATE,
 	AUTHZ_DENIAL_WRITE			/* no policy permits a new row, or a column of it */
@@ -24,7 +25,7 @@ typedef struct AuthzDenial
 	AuthzDenialKind kind;
 	const char *action;			/* what was attempted */
 	Oid			relation;		/* on which table, or InvalidOid */
-	const char *reason;			/* a fixed phrase: no value of a row, no claim */
+	const char *reason;			/* a fixed phrase: no value of a row, no claim; of maintenance what its caller says */
 	const char *gone;			/* name of a relation that is no more, qualified, or NULL */
 } AuthzDenial;
 

@@ -37,6 +37,7 @@
 #include "condition.h"
 #include "denial.h"
 #include "evaluate.h"
+#include "maintenance.h"
 #include "stats.h"
 #include "trigger.h"
 
@@ -245,6 +246,9 @@ authz_evaluate(const AuthzQuestion *question, MemoryContext context, AuthzEvalua
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" is not protected", get_rel_name(question->relid)),
 				 errhint("Call authz.protect for it first.")));
+
+	if (authz_maintenance_covers(identity, question->relid, authz_policyset_owner(set), InvalidOid))
+		return true;
 
 	if (*evaluation == NULL || !is_current(*evaluation, question, set, identity))
 	{

@@ -45,8 +45,10 @@
 #include "utils/portal.h"
 #include "utils/syscache.h"
 
+#include "cursor.h"
 #include "guard.h"
 #include "identity.h"
+#include "maintenance.h"
 #include "redact.h"
 
 /* cacheIds of the two halves of a signature. */
@@ -56,12 +58,12 @@
 /* Every marked plan depends on this "function", whatever it reads; a real one of the same hash does no harm. */
 #define MARK_HASH	0x7301a072
 
-/* A holdable cursor that a filtered plan fills, until the identity changes. */
-typedef struct HeldCursor
+/* The SQL EXECUTE at hand, and that around it; see replan. */
+typedef struct Execute
 {
-	char		name[NAMEDATALEN];
-	TimestampTz created;
-} HeldCursor;
+	struct Execute *outer;
+	const char *name;
+} Execute;
 
 static ExecutorStart_hook_type prev_executor_start = NULL;
 static ExecutorRun_hook_type prev_executor_run = NULL;
@@ -74,7 +76,7 @@ static bool identity_left_open = false; /* the identity changed while open_count
 static bool change_noted = false;	/* the identity changed; planned_signature not compared yet */
 static bool has_planned = false;	/* there may be marked plans */
 static uint64 planned_signature = 0;	/* of the plans that are not stale */
-static List *held_cursors = NIL;	/* of HeldCursor *, in TopMemoryContext */
+static Execute *executing = NULL;
 
 int
 authz_guard_open_count(void)
@@ -233,65 +235,39 @@ count_open(EState *estate)
 	open_count++;
 }
 
-/* The portal, if it is still there. */
-static Portal
-find_portal(const HeldCursor *cursor)
+/* What plans are made for: the identity's rights, and whether an owner is at maintenance. */
+static uint64
+current_signature(void)
 {
-	Portal		portal = GetPortalByName(cursor->name);
-
-	return PortalIsValid(portal) && portal->creation_time == cursor->created ? portal : NULL;
-}
-
-static void
-remember_held_cursor(Portal portal)
-{
-	MemoryContext outer = MemoryContextSwitchTo(TopMemoryContext);
-	HeldCursor *cursor = palloc0_object(HeldCursor);
-	ListCell   *lc;
-
-	foreach(lc, held_cursors)
-	{
-		if (find_portal(lfirst(lc)) == NULL)
-		{
-			pfree(lfirst(lc));
-			held_cursors = foreach_delete_current(held_cursors, lc);
-		}
-	}
-	strlcpy(cursor->name, portal->name, NAMEDATALEN);
-	cursor->created = portal->creation_time;
-	held_cursors = lappend(held_cursors, cursor);
-	MemoryContextSwitchTo(outer);
+	return authz_maintenance_sign(authz_identity_get()->signature);
 }
 
 /* Another subject with the same roles and scopes keeps the plans. */
 static void
 decide_on_change(void)
 {
-	if (change_noted && authz_identity_assigned_signature() != planned_signature)
+	if (change_noted && authz_maintenance_sign(authz_identity_assigned_signature()) != planned_signature)
 		mark_plans_stale();
 	change_noted = false;
 }
 
 void
-authz_guard_identity_changed(void)
+authz_guard_rights_changed(void)
 {
-	ListCell   *lc;
-
 	/* A function may change the identity and go on with cached plans of its own. */
 	change_noted = true;
-	if (IsTransactionState())
+	/* Also when a subtransaction has failed: what goes on may be a function that caught its error. */
+	if (IsTransactionState() || GetCurrentTransactionNestLevel() > 1)
 		decide_on_change();
+}
+
+void
+authz_guard_identity_changed(void)
+{
+	authz_guard_rights_changed();
 	if (open_count > 0)
 		identity_left_open = true;
-	foreach(lc, held_cursors)
-	{
-		Portal		portal = find_portal(lfirst(lc));
-
-		if (portal && portal->status == PORTAL_READY)
-			portal->status = PORTAL_FAILED;
-	}
-	list_free_deep(held_cursors);
-	held_cursors = NIL;
+	authz_cursor_identity_ended();
 }
 
 static bool
@@ -336,31 +312,55 @@ is_top_level(const PlannedStmt *plan)
 }
 
 /*
- * Plan the portal's prepared statement again and put the plan in place of the
- * stale one; false if the portal is not of a client's prepared statement.
- * The new plan is a copy in the portal's memory, so nothing has to be released.
+ * The prepared statement that the plan is of, and the plan's place in it; NULL if
+ * that is not known.  A client's names it in its portal.  SQL's EXECUTE is known by
+ * name while it runs, and its generic plan is kept with the statement.  Its custom
+ * plan is not; that one is in a portal of EXECUTE's own, which is not visible.
  */
-static bool
-replan(QueryDesc *query)
+static PreparedStatement *
+find_statement(const QueryDesc *query, bool top_level, int *place)
 {
-	const char *name = ActivePortal->prepStmtName;
+	const char *client_name = top_level ? ActivePortal->prepStmtName : NULL;
+	const char *name = client_name ? client_name : executing ? executing->name : NULL;
 	PreparedStatement *statement = name ? FetchPreparedStatement(name, false) : NULL;
-	CachedPlan *cached;
-	PlannedStmt *plan = NULL;
-	int			n;
+	List	   *plans = NIL;
 
 	/* The name may stand for another statement by now. */
-	if (statement == NULL || ActivePortal->cplan == NULL ||
-		statement->plansource->gplan != ActivePortal->cplan)
-		return false;
-	for (n = 0; lfirst(list_nth_cell(ActivePortal->stmts, n)) != query->plannedstmt; n++)
+	if (statement == NULL)
+		return NULL;
+	if (statement->plansource->gplan && list_member_ptr(statement->plansource->gplan->stmt_list, query->plannedstmt))
+		plans = statement->plansource->gplan->stmt_list;
+	else if (client_name == NULL && top_level && ActivePortal->cplan && !ActivePortal->visible &&
+			 strcmp(ActivePortal->sourceText, statement->plansource->query_string) == 0)
+		plans = ActivePortal->stmts;
+	else
+		return NULL;
+	for (*place = 0; list_nth(plans, *place) != query->plannedstmt; (*place)++)
 		;
+	return statement;
+}
+
+/*
+ * Plan a prepared statement again and put the plan in place of the stale one;
+ * false if the plan is not of one.  The new plan is a copy in the present memory
+ * context, which is the portal's or the command's, so nothing has to be released.
+ */
+static bool
+replan(QueryDesc *query, bool top_level)
+{
+	int			place;
+	PreparedStatement *statement = find_statement(query, top_level, &place);
+	CachedPlan *cached;
+	PlannedStmt *plan = NULL;
+
+	if (statement == NULL)
+		return false;
 	cached = GetCachedPlan(statement->plansource, query->params, NULL, query->queryEnv);
-	if (list_length(cached->stmt_list) == list_length(ActivePortal->stmts))
-		plan = copyObject(list_nth_node(PlannedStmt, cached->stmt_list, n));
+	if (place < list_length(cached->stmt_list))
+		plan = copyObject(list_nth_node(PlannedStmt, cached->stmt_list, place));
 	ReleaseCachedPlan(cached, NULL);
 	if (plan == NULL || plan->commandType != query->operation ||
-		!is_made_for(plan, authz_identity_get()->signature))
+		!is_made_for(plan, current_signature()))
 		return false;
 	query->plannedstmt = plan;
 	return true;
@@ -378,12 +378,12 @@ check_plan(QueryDesc *query, bool top_level)
 		decide_on_change();
 	if (!is_marked(query->plannedstmt))
 		return;
-	is_current = is_made_for(query->plannedstmt, authz_identity_get()->signature);
+	is_current = is_made_for(query->plannedstmt, current_signature());
 	if (!is_current)
 		mark_plans_stale();
 	else if (!top_level || ActivePortal->cplan == NULL || ActivePortal->cplan->is_valid)
 		return;
-	if (!top_level || !replan(query))
+	if (!replan(query, top_level))
 		refuse_stale_plan();
 }
 
@@ -393,6 +393,8 @@ guard_executor_start(QueryDesc *query, int eflags)
 	bool		top_level = is_top_level(query->plannedstmt);
 
 	check_plan(query, top_level);
+	if (top_level && is_marked(query->plannedstmt))
+		authz_cursor_check_start(ActivePortal);
 
 	if (prev_executor_start)
 		prev_executor_start(query, eflags);
@@ -402,11 +404,9 @@ guard_executor_start(QueryDesc *query, int eflags)
 	if (is_marked(query->plannedstmt) && !(eflags & EXEC_FLAG_EXPLAIN_ONLY))
 	{
 		/* Partition pruning has called functions, and they may have changed the identity. */
-		if (!is_made_for(query->plannedstmt, authz_identity_get()->signature))
+		if (!is_made_for(query->plannedstmt, current_signature()))
 			refuse_stale_plan();
 		count_open(query->estate);
-		if (top_level && (ActivePortal->cursorOptions & CURSOR_OPT_HOLD))
-			remember_held_cursor(ActivePortal);
 	}
 }
 
@@ -418,20 +418,27 @@ guard_executor_start(QueryDesc *query, int eflags)
 static void
 guard_executor_run(QueryDesc *query, ScanDirection direction, uint64 count, bool execute_once)
 {
-	if (is_marked(query->plannedstmt))
+	bool		is_filtered = is_marked(query->plannedstmt);
+	uint64		signature = 0;
+	AuthzCursorRun run;
+
+	if (is_filtered)
 	{
 		if (identity_left_open)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("the identity that this query was opened under has been given up"),
 					 errhint("Close the cursor and open it again.")));
-		if (!is_made_for(query->plannedstmt, authz_identity_get()->signature))
+		signature = current_signature();
+		if (!is_made_for(query->plannedstmt, signature))
 			refuse_stale_plan();
 	}
+	authz_cursor_begin(&run, query, is_filtered, signature);
 	if (prev_executor_run)
 		prev_executor_run(query, direction, count, execute_once);
 	else
 		standard_ExecutorRun(query, direction, count, execute_once);
+	authz_cursor_end(&run, query);
 }
 
 /* A statement in front of the one that matters: BEGIN, or the setting of the identity itself. */
@@ -459,6 +466,21 @@ hide_statement(void *arg)
 	errhidestmt(true);
 }
 
+/* Name of the prepared statement that a command executes: EXECUTE, CREATE TABLE AS EXECUTE, EXPLAIN EXECUTE; or NULL. */
+static const char *
+executed_name(Node *statement)
+{
+	if (IsA(statement, ExplainStmt))
+		statement = ((ExplainStmt *) statement)->query;
+	if (IsA(statement, Query))
+		statement = ((Query *) statement)->utilityStmt;
+	if (statement && IsA(statement, CreateTableAsStmt))
+		statement = ((CreateTableAsStmt *) statement)->query;
+	if (statement && IsA(statement, Query))
+		statement = ((Query *) statement)->utilityStmt;
+	return statement && IsA(statement, ExecuteStmt) ? ((ExecuteStmt *) statement)->name : NULL;
+}
+
 static bool
 sets_token(Node *statement)
 {
@@ -467,6 +489,21 @@ sets_token(Node *statement)
 }
 
 static void
+call_process_utility(PlannedStmt *plan, const char *source, bool read_only_tree,
+					 ProcessUtilityContext context, ParamListInfo params,
+					 QueryEnvironment *environment, DestReceiver *receiver,
+					 QueryCompletion *completion)
+{
+	if (prev_process_utility)
+		prev_process_utility(plan, source, read_only_tree, context, params, environment,
+							 receiver, completion);
+	else
+		standard_ProcessUtility(plan, source, read_only_tree, context, params, environment,
+								receiver, completion);
+}
+
+/* Whatever is asked of the statement is found out before it runs: its tree may be gone afterwards. */
+static void
 guard_process_utility(PlannedStmt *plan, const char *source, bool read_only_tree,
 					  ProcessUtilityContext context, ParamListInfo params,
 					  QueryEnvironment *environment, DestReceiver *receiver,
@@ -474,6 +511,9 @@ guard_process_utility(PlannedStmt *plan, const char *source, bool read_only_tree
 {
 	ErrorContextCallback callback = {error_context_stack, hide_statement, NULL};
 	bool		has_token = sets_token(plan->utilityStmt);
+	bool		forgets = resets_all(plan->utilityStmt);
+	Execute		execute = {executing, executed_name(plan->utilityStmt)};
+	AuthzCursorRun run;
 
 	if (has_token)
 	{
@@ -488,19 +528,27 @@ guard_process_utility(PlannedStmt *plan, const char *source, bool read_only_tree
 		if (!is_preamble(plan->utilityStmt))
 			decide_on_change();
 	}
+	authz_cursor_begin(&run, NULL, false, 0);
+	if (IsA(plan->utilityStmt, FetchStmt))
+		authz_cursor_check_fetch(((FetchStmt *) plan->utilityStmt)->portalname);
 
 	if (has_token)
 		error_context_stack = &callback;
-	if (prev_process_utility)
-		prev_process_utility(plan, source, read_only_tree, context, params, environment,
-							 receiver, completion);
-	else
-		standard_ProcessUtility(plan, source, read_only_tree, context, params, environment,
-								receiver, completion);
+	executing = &execute;
+	PG_TRY();
+	{
+		call_process_utility(plan, source, read_only_tree, context, params, environment, receiver, completion);
+	}
+	PG_FINALLY();
+	{
+		executing = execute.outer;
+	}
+	PG_END_TRY();
 	if (error_context_stack == &callback)
 		error_context_stack = callback.previous;
 
-	if (resets_all(plan->utilityStmt))
+	authz_cursor_end(&run, NULL);
+	if (forgets)
 		authz_identity_forget_failure();
 }
 

@@ -25,10 +25,12 @@ extern int	authz_guard_open_count(void);
 /*
  * Assign hook of authz.token: the identity is another one from here on.  Marks
  * this backend's filtered plans stale if its rights are others, or notes that
- * this is to be found out, and fails holdable cursors that were filled under the
- * old identity.  Never raises, touches no catalog.
+ * this is to be found out, and fails portals where rows of the old identity wait.  Never raises, touches no catalog.
  */
 extern void authz_guard_identity_changed(void);
+
+/* The same where the identity stays and its rights are others: maintenance begins or ends. */
+extern void authz_guard_rights_changed(void);
 
 extern void authz_guard_init(void);
 

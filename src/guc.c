@@ -13,6 +13,7 @@
 
 #include "guc.h"
 
+bool		authz_allow_maintenance = false;
 int			authz_audit_seal_interval = 60;
 int			authz_denial_queue_full = AUTHZ_DENIAL_QUEUE_FULL_WAIT;
 int			authz_denial_queue_size = 1024;
@@ -28,6 +29,16 @@ static const struct config_enum_entry denial_queue_full_options[] = {
 void
 authz_guc_init(void)
 {
+	DefineCustomBoolVariable("authz.allow_maintenance",
+							 "Allows a session to call authz.maintenance.",
+							 "Policies then do not filter the session's database role on the tables that it owns, "
+							 "for a transaction. Meant for ALTER ROLE ... SET, by a superuser, for logins that run migrations; "
+							 "not for logins of applications.",
+							 &authz_allow_maintenance,
+							 false,
+							 PGC_SUSET, 0,
+							 NULL, NULL, NULL);
+
 	/* Nothing seals otherwise. */
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("authz.audit_seal_interval",

@@ -11,6 +11,7 @@ typedef enum AuthzDenialQueueFull
 	AUTHZ_DENIAL_QUEUE_FULL_LOG
 } AuthzDenialQueueFull;
 
+extern bool authz_allow_maintenance;
 extern int	authz_audit_seal_interval;	/* seconds, 0: never; meant only when preloaded */
 extern int	authz_denial_queue_full;	/* AuthzDenialQueueFull */
 extern int	authz_denial_queue_size;	/* records; meant only when preloaded */

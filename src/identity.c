@@ -40,6 +40,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog.h"
+#include "cursor.h"
 #include "denial.h"
 #include "guard.h"
 #include "guc.h"
@@ -430,6 +431,7 @@ void
 authz_identity_note_failure(void)
 {
 	failure = FAILURE_SET;
+	authz_cursor_identity_ended();
 }
 
 void
@@ -511,7 +513,10 @@ check_token(char **newval, void **extra, GucSource source)
 		return false;
 	}
 	if (by_session && IsTransactionState() && !verify_now(*newval, &result))
+	{
+		authz_cursor_identity_ended();
 		return false;
+	}
 
 	*extra = malloc(sizeof(TokenExtra));
 	if (*extra == NULL)

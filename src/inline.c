@@ -37,7 +37,9 @@
 #include "denial.h"
 #include "guard.h"
 #include "inline.h"
+#include "maintenance.h"
 #include "policyset.h"
+#include "recursion.h"
 #include "stats.h"
 
 /* Tables whose policies read each other nest planners; deeper than this is a circle. */
@@ -105,7 +107,7 @@ columns_set(const PermitsCall *call)
 	return call->rte->updatedCols;
 }
 
-/* permit OR permit ... of one group; without a permit, false.  Copies what stands in other groups too. */
+/* permit OR permit ... of one group.  Copies what stands in other groups too. */
 static Node *
 any_of(List *rules, const Bitmapset *group, bool copy)
 {
@@ -118,12 +120,10 @@ any_of(List *rules, const Bitmapset *group, bool copy)
 
 		permits = lappend(permits, copy ? copyObject(condition) : condition);
 	}
-	if (permits == NIL)
-		return makeBoolConst(false, false);
 	return list_length(permits) == 1 ? linitial(permits) : (Node *) makeBoolExpr(OR_EXPR, permits, -1);
 }
 
-/* (permit OR permit ...) AND ... AND (forbid) IS FALSE ...; the groups of permits are those of columns.h. */
+/* (permit OR permit ...) AND ... AND (forbid) IS FALSE ...; the groups of permits are those of columns.h.  An empty group is false. */
 static Node *
 combine(List *rules, const Bitmapset *columns)
 {
@@ -132,7 +132,11 @@ combine(List *rules, const Bitmapset *columns)
 	ListCell   *lc;
 
 	foreach(lc, groups)
+	{
+		if (bms_is_empty(lfirst(lc)))
+			return makeBoolConst(false, false);
 		terms = lappend(terms, any_of(rules, lfirst(lc), list_length(groups) > 1));
+	}
 	foreach(lc, rules)
 	{
 		AuthzRule  *rule = lfirst(lc);
@@ -200,7 +204,7 @@ authz_inline_depend(PlannerGlobal *glob, Oid relid, const AuthzIdentity **identi
 	AcceptInvalidationMessages();
 
 	*identity = authz_identity_get();
-	authz_guard_mark_plan(glob, (*identity)->signature);
+	authz_guard_mark_plan(glob, authz_maintenance_sign((*identity)->signature));
 	glob->relationOids = list_concat_unique_oid(glob->relationOids, authz_catalog_role_tables());
 	glob->dependsOnRole = true;
 
@@ -361,12 +365,22 @@ static Node *
 replace_call(SupportRequestSimplify *request, const PermitsCall *call)
 {
 	PlannerInfo *root = request->root;
-	Node	   *condition = authz_inline_condition(root->glob, call->rte->relid, call->action, columns_set(call),
-												   call->tableoid, &root->parse->hasSubLinks);
+	const AuthzIdentity *identity;
+	AuthzPolicySet *set = authz_inline_depend(root->glob, call->rte->relid, &identity);
+	Node	   *condition;
 
+	if (authz_maintenance_covers(identity, call->rte->relid, authz_policyset_owner(set), call->rte->checkAsUser))
+		return makeBoolConst(true, false);
+	condition = authz_inline_condition(root->glob, call->rte->relid, call->action, columns_set(call),
+									   call->tableoid, &root->parse->hasSubLinks);
+	if (IsA(condition, Const) && !DatumGetBool(((Const *) condition)->constvalue))
+		authz_maintenance_warn(identity, call->rte->relid, call->rte->checkAsUser);
 	if (call->action == AUTHZ_ACTION_INSERT || call->action == AUTHZ_ACTION_UPDATE_CHECK)
 		condition = add_denied(condition, request, call);
-	return authz_inline_finish(root, condition);
+	condition = authz_inline_finish(root, condition);
+	/* Calls that came with the bodies of inlined functions; whose condition had them is not known any more. */
+	authz_recursion_mark(condition, "a policy", authz_policyset_logical(set));
+	return condition;
 }
 
 PG_FUNCTION_INFO_V1(authz_permits_support);

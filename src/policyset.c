@@ -38,6 +38,7 @@
 #include "clause.h"
 #include "condition.h"
 #include "policyset.h"
+#include "recursion.h"
 #include "stats.h"
 
 /* A text of a clause and its tree, NULL until it is needed. */
@@ -421,6 +422,7 @@ get_tree(AuthzPolicySet *set, const AuthzClause *clause, AttrNumber column, Pars
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("policies of table \"%s\" changed while they were read", get_rel_name(set->relid)),
 				 errhint("Run the statement again.")));
+	authz_recursion_mark(tree, clause->name, set->logical);
 	if (before == invalidations)
 	{
 		MemoryContext outer = MemoryContextSwitchTo(set->context);

@@ -303,17 +303,8 @@ FETCH ABSOLUTE 2 FROM c;
 :hr
 ROLLBACK;
 :hr
-BEGIN;
 DECLARE kept CURSOR WITH HOLD FOR SELECT id, secret FROM people;
-COMMIT;
 :sam
-FETCH ALL FROM kept;
-CLOSE kept;
-BEGIN;
-DECLARE kept SCROLL CURSOR WITH HOLD FOR SELECT id, secret, pay FROM people ORDER BY id;
-COMMIT;
-FETCH LAST FROM kept;
-CLOSE kept;
 
 --
 -- Copies

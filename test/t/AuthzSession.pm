@@ -88,6 +88,25 @@ sub execute
 	return $self->result;
 }
 
+# A portal of its own: make one for a statement, without parameters; read at most so many rows of it.
+sub bind
+{
+	my ($self, $portal, $name) = @_;
+
+	$self->message('B', "$portal\0$name\0" . pack('nnn', 0, 0, 0));
+	$self->message('S', '');
+	return $self->result;
+}
+
+sub read_rows
+{
+	my ($self, $portal, $limit) = @_;
+
+	$self->message('E', "$portal\0" . pack('N', $limit));
+	$self->message('S', '');
+	return $self->result;
+}
+
 # Read until the server is ready for more, or has gone.
 sub result
 {

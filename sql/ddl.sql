@@ -23,10 +23,6 @@ CREATE FUNCTION authz.refuse_ddl(message text, detail text, hint text) RETURNS v
 LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_refuse_ddl';
 COMMENT ON FUNCTION authz.refuse_ddl(text, text, text) IS 'raises dependent_objects_still_exist, without saying where in the code';
 
-CREATE FUNCTION authz.follow_renames() RETURNS void
-LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_follow_renames';
-COMMENT ON FUNCTION authz.follow_renames() IS 'stores policies, masks and audited columns with the names that hold after a rename';
-
 -- Policies and masks that depend on what changed must still hold.  `names` says what changed, in the same order.
 CREATE FUNCTION authz.check_policies(changed oid[], names text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -172,15 +168,13 @@ LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_may_brea
 COMMENT ON FUNCTION authz.may_break(pg_ddl_command) IS 'can the command break a condition or mask? constraints and row security do not';
 
 CREATE FUNCTION authz.after_ddl() RETURNS event_trigger
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
 DECLARE
 	touched oid[] := (SELECT array_agg(DISTINCT c.objid) FROM pg_event_trigger_ddl_commands() c);
 	changed oid[];
 	names text[];
 BEGIN
-	-- First of all: everything below reads by name.
-	PERFORM authz.follow_renames();
 	IF touched IS NULL THEN
 		RETURN;
 	END IF;
@@ -212,7 +206,7 @@ $$;
 COMMENT ON FUNCTION authz.after_ddl() IS 'event trigger: protection follows DDL, or refuses it';
 
 CREATE FUNCTION authz.after_drop() RETURNS event_trigger
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
 DECLARE
 	dropped oid[];
@@ -245,21 +239,31 @@ END
 $$;
 COMMENT ON FUNCTION authz.after_drop() IS 'event trigger: forgets dropped tables, refuses to drop what a policy needs';
 
-REVOKE ALL ON FUNCTION authz.altered_with(oid[]), authz.refuse_ddl(text, text, text), authz.follow_renames(), authz.is_own(oid, oid), authz.in_own_script(), authz.refuse_own(text),
+REVOKE ALL ON FUNCTION authz.altered_with(oid[]), authz.refuse_ddl(text, text, text), authz.is_own(oid, oid), authz.in_own_script(), authz.refuse_own(text),
 	authz.may_break(pg_ddl_command), authz.is_protected(oid), authz.check_policies(oid[], text[]), authz.check_protection(oid[]), authz.extend_protection(oid[]),
 	authz.after_ddl(), authz.after_drop() FROM PUBLIC;
+
+-- Whoever alters a masked view calls it.
+GRANT EXECUTE ON FUNCTION authz.refuse_ddl(text, text, text) TO authz_admin;
 
 CREATE FUNCTION authz.before_ddl() RETURNS event_trigger
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_before_ddl';
 COMMENT ON FUNCTION authz.before_ddl() IS 'event trigger: notes what a rename will change, and refuses what nobody could tell afterwards';
-REVOKE ALL ON FUNCTION authz.before_ddl() FROM PUBLIC;
+CREATE FUNCTION authz.adopt_names() RETURNS event_trigger
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'authz_adopt_names';
+COMMENT ON FUNCTION authz.adopt_names() IS 'event trigger: stores policies, masks and audited columns with the names that hold after a rename';
+REVOKE ALL ON FUNCTION authz.before_ddl(), authz.adopt_names() FROM PUBLIC;
 
 CREATE EVENT TRIGGER authz_before_ddl ON ddl_command_start EXECUTE FUNCTION authz.before_ddl();
+-- Event triggers fire in the order of their names: what comes later reads by name.
+CREATE EVENT TRIGGER authz_adopt_names ON ddl_command_end EXECUTE FUNCTION authz.adopt_names();
 CREATE EVENT TRIGGER authz_after_ddl ON ddl_command_end EXECUTE FUNCTION authz.after_ddl();
 CREATE EVENT TRIGGER authz_after_drop ON sql_drop EXECUTE FUNCTION authz.after_drop();
 ALTER EVENT TRIGGER authz_before_ddl ENABLE ALWAYS;
+ALTER EVENT TRIGGER authz_adopt_names ENABLE ALWAYS;
 ALTER EVENT TRIGGER authz_after_ddl ENABLE ALWAYS;
 ALTER EVENT TRIGGER authz_after_drop ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER authz_before_ddl IS 'authz: policies, masks and audits follow renames; refuses what would show a masked column';
+COMMENT ON EVENT TRIGGER authz_before_ddl IS 'authz: notes what a rename will change, refuses what would show a masked column';
+COMMENT ON EVENT TRIGGER authz_adopt_names IS 'authz: policies, masks and audits adopt new names';
 COMMENT ON EVENT TRIGGER authz_after_ddl IS 'authz: protection follows DDL, or refuses it';
 COMMENT ON EVENT TRIGGER authz_after_drop IS 'authz: refuses to drop what a policy needs';

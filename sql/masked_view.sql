@@ -343,6 +343,7 @@ BEGIN
 		RAISE EXCEPTION 'a masked view needs a column' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	shown := CASE WHEN columns IS NULL THEN authz.resolve_columns(relation, NULL, present) ELSE authz.resolve_columns(relation, columns, '{}') END;
+	shown := ARRAY(SELECT s.name FROM unnest(shown) WITH ORDINALITY s(name, position) GROUP BY s.name ORDER BY min(s.position));
 	names := ARRAY(SELECT coalesce(present_names[array_position(present, s.name)], s.name) FROM unnest(shown) WITH ORDINALITY s(name, position) ORDER BY s.position);
 	SELECT n INTO twice FROM unnest(names) n GROUP BY n HAVING count(*) > 1 LIMIT 1;
 	IF FOUND THEN

@@ -24,15 +24,18 @@
 #include "commands/extension.h"
 #include "commands/tablecmds.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_func.h"
 #include "parser/parse_type.h"
 #include "tcop/deparse_utility.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "catalog.h"
 #include "masking.h"
 #include "rename.h"
 
@@ -191,6 +194,17 @@ find_renamed(Node *statement)
 	return InvalidOid;
 }
 
+/* Afterwards nothing of the extension's would find anything; so not in sql/ddl.sql. */
+static void
+refuse_own_schema(Oid renamed)
+{
+	if (renamed == authz_catalog_schema() && pg_namespace_ownercheck(renamed, GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("schema authz belongs to authz"),
+				 errdetail("What the extension made stays as it made it.")));
+}
+
 PG_FUNCTION_INFO_V1(authz_before_ddl);
 
 /* Event trigger on ddl_command_start. */
@@ -208,7 +222,10 @@ authz_before_ddl(PG_FUNCTION_ARGS)
 		check_alter_table((AlterTableStmt *) trigger->parsetree);
 	renamed = find_renamed(trigger->parsetree);
 	if (OidIsValid(renamed))
-		authz_rename_hold(list_make1_oid(renamed));
+	{
+		refuse_own_schema(renamed);
+		authz_rename_hold(trigger->parsetree, list_make1_oid(renamed));
+	}
 	PG_RETURN_NULL();
 }
 

@@ -9,8 +9,8 @@
  *
  * What is held lives in the subtransaction of the command, so an error takes it
  * away.  DDL inside of DDL (another event trigger runs it) adds what it renames
- * itself.  The first end of a command writes everything: whichever command
- * changed a name, the tree is written with the name that holds by then.
+ * itself and is not held yet.  Every end of a command writes everything, with the
+ * names that hold by then; what the command itself held is forgotten then.
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
@@ -18,6 +18,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
+#include "commands/event_trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -53,6 +54,7 @@ typedef struct HeldColumns
 /* A row of authz.policy, authz.mask or authz.audited_table. */
 typedef struct Held
 {
+	const Node *statement;		/* that it is held for; only compared */
 	AuthzTable	table;
 	Oid			relid;
 	char	   *name;			/* of a policy */
@@ -266,7 +268,7 @@ hold_row(Held *row)
 }
 
 void
-authz_rename_hold(List *objects)
+authz_rename_hold(const Node *statement, List *objects)
 {
 	MemoryContext outer;
 	List	   *rows;
@@ -281,21 +283,54 @@ authz_rename_hold(List *objects)
 	rows = list_concat(rows, find_rows(AUTHZ_TABLE_MASK, "mask_pkey", objects));
 	rows = list_concat(rows, find_rows(AUTHZ_TABLE_AUDITED_TABLE, "audited_table_pkey", objects));
 	foreach(lc, rows)
-		hold_row(lfirst(lc));
+	{
+		Held	   *row = lfirst(lc);
+
+		row->statement = statement;
+		hold_row(row);
+	}
 	held = list_concat(held, rows);
 	MemoryContextSwitchTo(outer);
 }
 
-/* The text of a tree with the names that hold now; *changed becomes true if it is another. */
-static Datum
-write_text(const HeldText *text, Relation relation, char *isnull, bool *changed)
+/* A copy is written: locking what sub-selects read puts memory of the moment into their joins. */
+static char *
+deparse(Relation relation, const Node *tree)
 {
-	char	   *now = text->tree ? authz_condition_deparse(relation, text->tree) : text->text;
+	return authz_condition_deparse(relation, copyObject(unconstify(Node *, tree)));
+}
+
+/* Under its new name a function may stand beside another one that fits the call better. */
+static void
+require_same_objects(Relation relation, AttrNumber column, const char *text, Node *tree)
+{
+	Oid			owner = relation->rd_rel->relowner;
+	Node	   *again = column == InvalidAttrNumber ? authz_condition_parse(relation, owner, text) :
+		authz_masktext_parse(relation, owner, column, text);
+
+	if (list_difference_oid(authz_condition_objects(again), authz_condition_objects(tree)) != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_AMBIGUOUS_FUNCTION),
+				 errmsg("it would call another function or operator, or name another object")));
+}
+
+/*
+ * The text of a tree with the names that hold now.  *changed becomes true if it
+ * is another, or names something else: the schema that a type was moved to.
+ */
+static Datum
+write_text(const Held *row, const HeldText *text, AttrNumber column, Relation relation, char *isnull, bool *changed)
+{
+	char	   *now = text->tree ? deparse(relation, text->tree) : text->text;
 
 	*isnull = now ? ' ' : 'n';
 	if (now == NULL)
 		return (Datum) 0;
+	if (text->tree && strcmp(now, text->text) != 0)
+		require_same_objects(relation, column, now, text->tree);
 	*changed |= strcmp(now, text->text) != 0;
+	if (text->tree)
+		*changed |= list_difference_oid(authz_condition_objects(text->tree), row->clause.objects) != NIL;
 	return CStringGetTextDatum(now);
 }
 
@@ -342,8 +377,8 @@ write_policy(const Held *row, Relation relation)
 	char		nulls[6] = "     ";
 	bool		changed = false;
 
-	values[2] = write_text(&row->condition, relation, &nulls[2], &changed);
-	values[3] = write_text(&row->other, relation, &nulls[3], &changed);
+	values[2] = write_text(row, &row->condition, InvalidAttrNumber, relation, &nulls[2], &changed);
+	values[3] = write_text(row, &row->other, InvalidAttrNumber, relation, &nulls[3], &changed);
 	nulls[4] = row->columns.isnull ? 'n' : ' ';
 	if (!row->columns.isnull)
 		values[4] = name_array(row->relid, &row->columns, true, &changed);
@@ -360,8 +395,8 @@ write_mask(const Held *row, Relation relation)
 	char		nulls[7] = "      ";
 	bool		changed = false;
 
-	values[3] = write_text(&row->condition, relation, &nulls[3], &changed);
-	values[4] = write_text(&row->other, relation, &nulls[4], &changed);
+	values[3] = write_text(row, &row->condition, InvalidAttrNumber, relation, &nulls[3], &changed);
+	values[4] = write_text(row, &row->other, row->columns.numbers[0], relation, &nulls[4], &changed);
 	values[5] = DirectFunctionCall1(namein, CStringGetDatum(column_now(row->relid, &row->columns, 0, &changed)));
 	if (changed)
 		update_row(row, "UPDATE authz.mask SET condition = $4, mask = $5, column_name = $6"
@@ -436,33 +471,97 @@ write_row(const Held *row)
 	table_close(relation, NoLock);
 }
 
-PG_FUNCTION_INFO_V1(authz_follow_renames);
-
-/*
- * follow_renames() -> void: stores everything that is held with the names that
- * hold now.  With the caller's rights, which are those of the extension's owner.
- */
-Datum
-authz_follow_renames(PG_FUNCTION_ARGS)
+/* What is held for a command that goes on is from now on known by the names that were written. */
+static void
+note_names(Held *row, HeldColumns *columns)
 {
-	MemoryContext old_context = context;
-	List	   *rows = held;
+	bool		changed;
+
+	for (int i = 0; i < columns->n; i++)
+		namestrcpy(&columns->names[i], column_now(row->relid, columns, i, &changed));
+}
+
+static void
+note_text(Relation relation, HeldText *text)
+{
+	if (text->tree)
+		text->text = deparse(relation, text->tree);
+}
+
+static void
+note_written(Held *row)
+{
+	Relation	relation;
+
+	if (get_rel_name(row->relid) == NULL)
+		return;
+	relation = table_open(row->relid, AccessShareLock);
+	note_names(row, &row->columns);
+	note_names(row, &row->clear);
+	note_text(relation, &row->condition);
+	note_text(relation, &row->other);
+	row->clause.objects = list_concat_unique_oid(row->clause.objects, authz_condition_objects(row->condition.tree));
+	row->clause.objects = list_concat_unique_oid(row->clause.objects, authz_condition_objects(row->other.tree));
+	table_close(relation, NoLock);
+}
+
+/* Store everything that is held.  With the caller's rights, which are those of the extension's owner. */
+static void
+write_all(void)
+{
 	ListCell   *lc;
 	int			level;
 
-	if (context == NULL)
-		PG_RETURN_VOID();
-	/* Nothing that is written below holds or follows anything. */
-	held = NIL;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	/* The texts are canonical, and are to be read so by the triggers that store them. */
 	level = authz_condition_enter_canonical();
-	foreach(lc, rows)
+	foreach(lc, held)
 		write_row(lfirst(lc));
 	authz_condition_leave_canonical(level);
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
-	MemoryContextDelete(old_context);
-	PG_RETURN_VOID();
+}
+
+/* Forget what is held for a statement that ends. */
+static void
+release(const Node *statement)
+{
+	MemoryContext outer = MemoryContextSwitchTo(context);
+	int			level = authz_condition_enter_canonical();
+	ListCell   *lc;
+
+	foreach(lc, held)
+	{
+		Held	   *row = lfirst(lc);
+
+		if (row->statement == statement)
+			held = foreach_delete_current(held, lc);
+		else
+			note_written(row);
+	}
+	authz_condition_leave_canonical(level);
+	MemoryContextSwitchTo(outer);
+	if (held == NIL)
+		MemoryContextDelete(context);
+}
+
+PG_FUNCTION_INFO_V1(authz_adopt_names);
+
+/* Event trigger on ddl_command_end: what was held before adopts the names that hold now. */
+Datum
+authz_adopt_names(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *trigger = (EventTriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("authz.adopt_names is an event trigger function")));
+	if (context != NULL)
+	{
+		write_all();
+		release(trigger->parsetree);
+	}
+	PG_RETURN_NULL();
 }

@@ -7,13 +7,14 @@
 #define AUTHZ_RENAME_H
 
 #include "compat.h"
+#include "nodes/nodes.h"
 #include "nodes/pg_list.h"
 
 /*
  * Before a command that renames or moves these objects: read what names them
- * into trees.  Raises if a policy or mask among it cannot be read.  The caller
+ * into trees, for this statement.  Raises if a policy or mask among it cannot be read.  The caller
  * holds the locks that the command takes.
  */
-extern void authz_rename_hold(List *objects);
+extern void authz_rename_hold(const Node *statement, List *objects);
 
 #endif							/* AUTHZ_RENAME_H */

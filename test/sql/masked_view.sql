@@ -140,7 +140,7 @@ SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'app.deputy'::regclas
 SET ROLE regress_authz_owner;
 SELECT authz.drop_masked_view('app.deputy');
 -- Nobody but him has got a right to anything.
-SELECT c.oid::regclass, c.relacl FROM pg_class c WHERE c.oid IN ('staff'::regclass, 'part'::regclass) ORDER BY 1::text;
+SELECT c.oid::regclass, c.relacl FROM pg_class c WHERE c.oid IN ('staff'::regclass, 'part'::regclass) ORDER BY c.relname;
 -- Readers are granted the view, and stay out of the table.
 SET ROLE regress_authz_app;
 SELECT authz.assume('ann', '{boss}');

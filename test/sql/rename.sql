@@ -226,9 +226,10 @@ SELECT authz.drop_policy('10 literals', 'doc');
 ALTER FUNCTION regress_authz_more.better(int, int) RENAME TO preferred;
 ROLLBACK TO s;
 CREATE FUNCTION any_of(VARIADIC int[]) RETURNS boolean LANGUAGE sql STABLE RETURN false;
-CREATE FUNCTION both(int, int) RETURNS boolean LANGUAGE sql STABLE RETURN true;
+CREATE FUNCTION any_pair(int, int) RETURNS boolean LANGUAGE sql STABLE RETURN true;
 SELECT authz.create_policy('13 variadic', 'doc', '{select}', 'any_of(id, id)');
-ALTER FUNCTION any_of RENAME TO both;
+ALTER FUNCTION any_of RENAME TO any_pair;
+SELECT condition FROM texts WHERE name = '13 variadic';
 \set VERBOSITY terse
 ROLLBACK;
 

@@ -73,7 +73,7 @@ COMMENT ON COLUMN authz.audit_log.new_values IS 'the row after; of an update onl
 
 SELECT authz.finish_log('audit_log');
 
-SELECT pg_catalog.pg_extension_config_dump('authz.audited_table', '');
+SELECT pg_catalog.pg_extension_config_dump('authz.audited_table', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relation)');
 SELECT pg_catalog.pg_extension_config_dump('authz.audit_trail_seq', '');
 
 CREATE FUNCTION authz.audit_statement() RETURNS trigger

@@ -62,6 +62,9 @@ DECLARE
 	object_name text := (either ->> TG_ARGV[1]) || coalesce(TG_ARGV[3] || (either ->> TG_ARGV[2]), '');
 	subject text;
 BEGIN
+	IF TG_OP = 'UPDATE' AND number IS NOT NULL AND new_row = old_row THEN
+		RETURN NULL;
+	END IF;
 	-- A row that came with its version was restored from a dump, and so is its history.
 	IF TG_OP = 'INSERT' AND number IS NOT NULL AND (new_row ->> 'changed_at')::timestamptz <> now() THEN
 		RETURN NULL;

@@ -24,15 +24,18 @@ COMMENT ON COLUMN authz.protected_table.open_parents IS
 COMMENT ON COLUMN authz.protected_table.complete IS 'row security has been seen in place, and must stay so';
 
 CREATE TABLE authz.protected_schema (
-	schema			regnamespace PRIMARY KEY,
+	schema			oid PRIMARY KEY,
 	protected_at	timestamptz NOT NULL DEFAULT now(),
-	protected_by	name NOT NULL DEFAULT session_user
+	protected_by	name NOT NULL DEFAULT session_user,
+	name			name NOT NULL UNIQUE
 );
+COMMENT ON COLUMN authz.protected_schema.schema IS 'OID of the schema; pg_upgrade keeps none, and a dump means another: the name holds then';
+COMMENT ON COLUMN authz.protected_schema.name IS 'name of the schema; follows a rename';
 COMMENT ON COLUMN authz.protected_schema.protected_at IS 'since when';
 COMMENT ON COLUMN authz.protected_schema.protected_by IS 'session user who did it';
 COMMENT ON TABLE authz.protected_schema IS 'schemas in which every table is protected from its creation on';
 
-SELECT pg_catalog.pg_extension_config_dump('authz.protected_table', '');
+SELECT pg_catalog.pg_extension_config_dump('authz.protected_table', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relation)');
 SELECT pg_catalog.pg_extension_config_dump('authz.protected_schema', '');
 
 CREATE TRIGGER a_require_owner BEFORE INSERT OR UPDATE OR DELETE ON authz.protected_table
@@ -76,6 +79,14 @@ ALTER TABLE authz.protected_table ENABLE ALWAYS TRIGGER changed;
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON authz.protected_table
 	FOR EACH STATEMENT EXECUTE FUNCTION authz.refuse_truncate();
 
+-- By OID or by name: after pg_upgrade only the name is right.
+CREATE FUNCTION authz.protected_schemas() RETURNS SETOF oid
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT n.oid FROM pg_namespace n WHERE EXISTS (SELECT FROM authz.protected_schema s WHERE s.schema = n.oid OR s.name = n.nspname);
+END;
+COMMENT ON FUNCTION authz.protected_schemas() IS 'OIDs of the schemas in which new tables are protected';
+
 -- The event trigger acts on these rows with all rights.
 CREATE FUNCTION authz.require_schema_owner() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -83,12 +94,18 @@ AS $$
 DECLARE
 	item authz.protected_schema := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
 BEGIN
+	-- A name that comes along is from a dump, and the number beside it of another cluster.
+	IF TG_OP <> 'DELETE' AND item.name IS NOT NULL THEN
+		item.schema := quote_ident(item.name)::regnamespace;
+	ELSIF TG_OP <> 'DELETE' THEN
+		item.name := (SELECT n.nspname FROM pg_namespace n WHERE n.oid = item.schema);
+	END IF;
 	IF TG_OP <> 'DELETE' AND (item.schema IN ('authz'::regnamespace, 'information_schema'::regnamespace)
 		OR EXISTS (SELECT FROM pg_namespace n WHERE n.oid = item.schema AND n.nspname ^@ 'pg_')) THEN
-		RAISE EXCEPTION 'schema % cannot be protected', item.schema USING ERRCODE = 'wrong_object_type';
+		RAISE EXCEPTION 'schema % cannot be protected', quote_ident(item.name) USING ERRCODE = 'wrong_object_type';
 	END IF;
 	IF EXISTS (SELECT FROM pg_namespace n WHERE n.oid = item.schema AND NOT pg_has_role(n.nspowner, 'USAGE')) THEN
-		RAISE EXCEPTION 'must be owner of schema %', item.schema USING ERRCODE = 'insufficient_privilege';
+		RAISE EXCEPTION 'must be owner of schema %', quote_ident(item.name) USING ERRCODE = 'insufficient_privilege';
 	END IF;
 	RETURN item;
 END
@@ -289,8 +306,7 @@ BEGIN
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				HINT = 'A partition or child is unprotected with its parent.';
 	END IF;
-	IF EXISTS (SELECT FROM authz.protected_schema s JOIN pg_class c ON c.relnamespace = s.schema
-			   WHERE c.oid = relation) THEN
+	IF EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND c.relnamespace IN (SELECT authz.protected_schemas())) THEN
 		RAISE EXCEPTION 'schema of table % is protected', relation
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call authz.unprotect_schema first.';
 	END IF;
@@ -360,7 +376,8 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM pg_namespace n WHERE n.oid = schema AND pg_has_role(n.nspowner, 'USAGE')) THEN
 		RAISE EXCEPTION 'must be owner of schema %', schema USING ERRCODE = 'insufficient_privilege';
 	END IF;
-	DELETE FROM authz.protected_schema p WHERE p.schema = unprotect_schema.schema;
+	DELETE FROM authz.protected_schema p WHERE p.schema = unprotect_schema.schema
+		OR p.name = (SELECT n.nspname FROM pg_namespace n WHERE n.oid = unprotect_schema.schema);
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'schema % is not protected', schema USING ERRCODE = 'object_not_in_prerequisite_state';
 	END IF;
@@ -369,11 +386,11 @@ $$;
 COMMENT ON FUNCTION authz.unprotect_schema(regnamespace) IS
 	'tables created in the schema from now on are not protected; those that are stay so';
 
-REVOKE ALL ON FUNCTION authz.guard_truncate(), authz.begin_protection(), authz.native_policy_problem(oid), authz.install_protection(regclass),
+REVOKE ALL ON FUNCTION authz.protected_schemas(), authz.guard_truncate(), authz.begin_protection(), authz.native_policy_problem(oid), authz.install_protection(regclass),
 	authz.descendants(regclass), authz.protect_as(regclass, regclass), authz.protect(regclass),
 	authz.remove_protection(authz.protected_table), authz.unprotect(regclass),
 	authz.protect_schema(regnamespace), authz.unprotect_schema(regnamespace) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION authz.guard_truncate(), authz.native_policy_problem(oid), authz.install_protection(regclass),
+GRANT EXECUTE ON FUNCTION authz.protected_schemas(), authz.guard_truncate(), authz.native_policy_problem(oid), authz.install_protection(regclass),
 	authz.descendants(regclass), authz.protect_as(regclass, regclass), authz.protect(regclass),
 	authz.remove_protection(authz.protected_table), authz.unprotect(regclass),
 	authz.protect_schema(regnamespace), authz.unprotect_schema(regnamespace) TO authz_admin;

@@ -349,22 +349,48 @@ authz_is_protected(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(OidIsValid(authz_catalog_logical(PG_GETARG_OID(0))));
 }
 
+/* Raise if a tree names an object that the text did not name when it was stored. */
+static void
+require_same_objects(Node *tree, ArrayType *stored)
+{
+	Datum	   *oids;
+	bool	   *nulls;
+	int			n;
+	List	   *known = NIL;
+	ListCell   *lc;
+
+	deconstruct_array(stored, OIDOID, sizeof(Oid), true, TYPALIGN_INT, &oids, &nulls, &n);
+	for (int i = 0; i < n; i++)
+		known = lappend_oid(known, nulls[i] ? InvalidOid : DatumGetObjectId(oids[i]));
+	foreach(lc, authz_condition_objects(tree))
+	{
+		if (!list_member_oid(known, lfirst_oid(lc)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+					 errmsg("it would call other functions or operators, or name other objects, than when it was stored")));
+	}
+}
+
 PG_FUNCTION_INFO_V1(authz_check_condition);
 
-/* check_condition(relation regclass, condition text) -> void: raises if stored text cannot be read any more */
+/*
+ * check_condition(relation regclass, condition text, objects oid[]) -> void: raises
+ * if stored text cannot be read any more, or does not mean the same objects
+ */
 Datum
 authz_check_condition(PG_FUNCTION_ARGS)
 {
 	Relation	relation = table_open(PG_GETARG_OID(0), AccessShareLock);
 
-	(void) parse_canonical(relation, InvalidAttrNumber, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	require_same_objects(parse_canonical(relation, InvalidAttrNumber, text_to_cstring(PG_GETARG_TEXT_PP(1))),
+						 PG_GETARG_ARRAYTYPE_P(2));
 	table_close(relation, AccessShareLock);
 	PG_RETURN_VOID();
 }
 
 PG_FUNCTION_INFO_V1(authz_check_mask);
 
-/* check_mask(relation regclass, column_name name, mask text) -> void: the same of a mask for the column */
+/* check_mask(relation regclass, column_name name, mask text, objects oid[]) -> void: the same of a mask for the column */
 Datum
 authz_check_mask(PG_FUNCTION_ARGS)
 {
@@ -376,7 +402,7 @@ authz_check_mask(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" of relation \"%s\" does not exist",
 						NameStr(*PG_GETARG_NAME(1)), RelationGetRelationName(relation))));
-	(void) parse_canonical(relation, column, text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	require_same_objects(parse_canonical(relation, column, text_to_cstring(PG_GETARG_TEXT_PP(2))), PG_GETARG_ARRAYTYPE_P(3));
 	table_close(relation, AccessShareLock);
 	PG_RETURN_VOID();
 }

@@ -574,13 +574,7 @@ authz_catalog_mask_key(void)
 	return result;
 }
 
-/* Audited tables; the columns are those of sql/audit.sql. */
-
-enum
-{
-	Anum_audited_relation = 1, Anum_audited_trail, Anum_audited_active,
-	Anum_audited_exclude_columns, Anum_audited_clear_columns, Anum_audited_reads = 11
-};
+/* Audited tables. */
 
 static char **
 get_names(AuthzScan *scan, HeapTuple tuple, AttrNumber attribute, int *n)
@@ -611,17 +605,17 @@ authz_catalog_audited(Oid relid, AuthzAudited *audited)
 	bool		found = false;
 
 	memset(audited, 0, sizeof(*audited));
-	authz_catalog_oid_key(&key, Anum_audited_relation, relid);
+	authz_catalog_oid_key(&key, AUTHZ_AUDITED_RELATION, relid);
 	authz_catalog_begin(&scan, AUTHZ_TABLE_AUDITED_TABLE, "audited_table_pkey", &key, 1);
 	if ((tuple = authz_catalog_next(&scan)) != NULL)
 	{
 		bool		isnull;
 
-		found = DatumGetBool(authz_catalog_get(&scan, tuple, Anum_audited_active, &isnull)) && !isnull;
-		audited->trail = DatumGetInt64(authz_catalog_get(&scan, tuple, Anum_audited_trail, &isnull));
-		audited->reads = DatumGetBool(authz_catalog_get(&scan, tuple, Anum_audited_reads, &isnull)) && !isnull;
-		audited->excluded = get_names(&scan, tuple, Anum_audited_exclude_columns, &audited->nexcluded);
-		audited->clear = get_names(&scan, tuple, Anum_audited_clear_columns, &audited->nclear);
+		found = DatumGetBool(authz_catalog_get(&scan, tuple, AUTHZ_AUDITED_ACTIVE, &isnull)) && !isnull;
+		audited->trail = DatumGetInt64(authz_catalog_get(&scan, tuple, AUTHZ_AUDITED_TRAIL, &isnull));
+		audited->reads = DatumGetBool(authz_catalog_get(&scan, tuple, AUTHZ_AUDITED_READS, &isnull)) && !isnull;
+		audited->excluded = get_names(&scan, tuple, AUTHZ_AUDITED_EXCLUDE_COLUMNS, &audited->nexcluded);
+		audited->clear = get_names(&scan, tuple, AUTHZ_AUDITED_CLEAR_COLUMNS, &audited->nclear);
 	}
 	authz_catalog_end(&scan);
 	return found;

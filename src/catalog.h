@@ -74,6 +74,17 @@ typedef enum AuthzProtectedColumn
 	AUTHZ_PROTECTED_LOGICAL
 } AuthzProtectedColumn;
 
+/* The same of authz.audited_table; see sql/audit.sql. */
+typedef enum AuthzAuditedColumn
+{
+	AUTHZ_AUDITED_RELATION = AUTHZ_POLICY_RELATION,
+	AUTHZ_AUDITED_TRAIL,
+	AUTHZ_AUDITED_ACTIVE,
+	AUTHZ_AUDITED_EXCLUDE_COLUMNS,
+	AUTHZ_AUDITED_CLEAR_COLUMNS,
+	AUTHZ_AUDITED_READS = 11
+} AuthzAuditedColumn;
+
 /* OID of a table of the extension; InvalidOid if the extension is not there. */
 extern Oid	authz_catalog_table(AuthzTable table);
 

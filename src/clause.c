@@ -33,6 +33,20 @@ authz_clause_refuse(const char *name, Oid relid, const char *why)
 			 errhint("Correct or drop it.")));
 }
 
+/*
+ * It names other objects than those that it was stored with.  pg_upgrade keeps
+ * the OIDs of tables, types and roles, but of nothing else.
+ */
+static void
+refuse_objects(const char *name, Oid relid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+			 errmsg("%s on table \"%s\" is not valid, access denied", name, get_rel_name(relid)),
+			 errdetail_log("It names other objects than when it was stored."),
+			 errhint("Correct or drop it. After pg_upgrade, an administrator of authz calls authz.after_upgrade().")));
+}
+
 static List *
 read_objects(ArrayType *array)
 {
@@ -127,9 +141,8 @@ authz_clause_ended(const AuthzClause *clause, Node **test)
 	return false;
 }
 
-/* Is it the moment's fault (a cancel, a lock timeout, a deadlock, no memory) and not the text's? */
-static bool
-is_transient(int sqlerrcode)
+bool
+authz_clause_is_transient(int sqlerrcode)
 {
 	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
 
@@ -160,7 +173,7 @@ parse_text(const AuthzClauseText *text, const char *name)
 
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
-		if (is_transient(error->sqlerrcode))
+		if (authz_clause_is_transient(error->sqlerrcode))
 			PG_RE_THROW();
 		FlushErrorState();
 		authz_clause_refuse(name, text->logical, error->message);
@@ -185,7 +198,7 @@ authz_clause_parse(const AuthzClause *clause, const AuthzClauseText *text)
 	foreach(lc, authz_condition_objects(tree))
 	{
 		if (!list_member_oid(objects, lfirst_oid(lc)))
-			authz_clause_refuse(name, text->logical, "It names other objects than when it was stored.");
+			refuse_objects(name, text->logical);
 	}
 	return tree;
 }

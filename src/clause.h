@@ -52,6 +52,9 @@ extern bool authz_clause_ended(const AuthzClause *clause, Node **test);
 /* A row that no trigger would have let in: somebody went behind them.  Denies, loudly. */
 extern void authz_clause_refuse(const char *name, Oid relid, const char *why) pg_attribute_noreturn();
 
+/* Is an error the moment's fault (a cancel, a lock timeout, a deadlock, no memory) and not the text's? */
+extern bool authz_clause_is_transient(int sqlerrcode);
+
 /* The relation whose row a text is over, and what the text is of. */
 typedef struct AuthzClauseText
 {

@@ -15,9 +15,13 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "access/transam.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_ts_config.h"
+#include "catalog/pg_ts_dict.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -498,37 +502,140 @@ add_type(List **objects, Oid type)
 	ReleaseSysCache(tuple);
 }
 
+static void
+add_collation(List **objects, Oid collation)
+{
+	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	add_object(objects, collation, ((Form_pg_collation) GETSTRUCT(tuple))->collnamespace);
+	ReleaseSysCache(tuple);
+}
+
+/* An object that only a literal such as 'name'::regconfig names. */
+static void
+add_address(List **objects, Oid class, Oid object)
+{
+	ObjectAddress address;
+
+	ObjectAddressSet(address, class, object);
+	if (SearchSysCacheExists1(get_object_catcache_oid(class), ObjectIdGetDatum(object)))
+		add_object(objects, object, get_object_namespace(&address));
+}
+
+/* The value of a literal may be an object. */
+static void
+add_literal(List **objects, const Const *literal)
+{
+	Oid			object;
+
+	add_type(objects, literal->consttype);
+	add_collation(objects, literal->constcollid);
+	if (literal->constisnull)
+		return;
+	object = DatumGetObjectId(literal->constvalue);
+	switch (literal->consttype)
+	{
+		case REGCLASSOID:
+			add_address(objects, RelationRelationId, object);
+			break;
+		case REGPROCOID:
+		case REGPROCEDUREOID:
+			add_address(objects, ProcedureRelationId, object);
+			break;
+		case REGOPEROID:
+		case REGOPERATOROID:
+			add_address(objects, OperatorRelationId, object);
+			break;
+		case REGTYPEOID:
+			add_type(objects, object);
+			break;
+		case REGCOLLATIONOID:
+			add_collation(objects, object);
+			break;
+		case REGCONFIGOID:
+			add_address(objects, TSConfigRelationId, object);
+			break;
+		case REGDICTIONARYOID:
+			add_address(objects, TSDictionaryRelationId, object);
+			break;
+		case REGNAMESPACEOID:
+			add_object(objects, object, InvalidOid);
+			break;
+		default:
+			break;
+	}
+}
+
+static bool collect_objects(Node *node, List **objects);
+
+/* What a range table entry names besides its expressions. */
+static void
+add_entry(List **objects, const RangeTblEntry *rte)
+{
+	ListCell   *lc;
+	ListCell   *type;
+
+	if (rte->rtekind == RTE_RELATION)
+		add_object(objects, rte->relid, get_rel_namespace(rte->relid));
+	foreach(lc, rte->functions)
+	{
+		foreach(type, lfirst_node(RangeTblFunction, lc)->funccoltypes)
+			add_type(objects, lfirst_oid(type));
+	}
+	if (rte->tablefunc)
+	{
+		foreach(type, rte->tablefunc->coltypes)
+			add_type(objects, lfirst_oid(type));
+	}
+	if (rte->tablesample)
+		add_object(objects, rte->tablesample->tsmhandler, get_func_namespace(rte->tablesample->tsmhandler));
+}
+
 static bool
 collect_objects(Node *node, List **objects)
 {
+	ListCell   *lc;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, RangeTblEntry))
 	{
-		RangeTblEntry *rte = (RangeTblEntry *) node;
-
-		if (rte->rtekind == RTE_RELATION)
-			add_object(objects, rte->relid, get_rel_namespace(rte->relid));
+		add_entry(objects, (RangeTblEntry *) node);
 		return false;
 	}
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, collect_objects, objects, QTW_EXAMINE_RTES_BEFORE);
+		return query_tree_walker((Query *) node, collect_objects, objects,
+								 QTW_EXAMINE_RTES_BEFORE | QTW_EXAMINE_SORTGROUP);
 
 	check_functions_in_node(node, add_function, objects);
 	if (IsA(node, OpExpr) || IsA(node, DistinctExpr) || IsA(node, NullIfExpr))
 		add_operator(objects, ((OpExpr *) node)->opno);
 	else if (IsA(node, ScalarArrayOpExpr))
 		add_operator(objects, ((ScalarArrayOpExpr *) node)->opno);
-	else if (IsA(node, Const) || IsA(node, RelabelType) || IsA(node, CoerceViaIO) ||
+	else if (IsA(node, RowCompareExpr))
+	{
+		foreach(lc, ((RowCompareExpr *) node)->opnos)
+			add_operator(objects, lfirst_oid(lc));
+	}
+	else if (IsA(node, SortGroupClause))
+	{
+		/* ORDER BY ... USING; equality operators have no name in the text */
+		add_operator(objects, ((SortGroupClause *) node)->sortop);
+	}
+	else if (IsA(node, Const))
+		add_literal(objects, (Const *) node);
+	else if (IsA(node, CollateExpr))
+		add_collation(objects, ((CollateExpr *) node)->collOid);
+	else if (IsA(node, FieldSelect))
+		add_type(objects, exprType((Node *) ((FieldSelect *) node)->arg));
+	else if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcformat != COERCE_EXPLICIT_CALL)
+		add_type(objects, exprType(node));	/* a cast */
+	else if (IsA(node, RelabelType) || IsA(node, CoerceViaIO) ||
 			 IsA(node, CoerceToDomain) || IsA(node, ArrayCoerceExpr) || IsA(node, RowExpr) ||
 			 IsA(node, ConvertRowtypeExpr) || IsA(node, ArrayExpr))
 		add_type(objects, exprType(node));
-	if (IsA(node, Const) && ((Const *) node)->consttype == REGCLASSOID && !((Const *) node)->constisnull)
-	{
-		Oid			relid = DatumGetObjectId(((Const *) node)->constvalue);
-
-		add_object(objects, relid, get_rel_namespace(relid));
-	}
 	return expression_tree_walker(node, collect_objects, objects);
 }
 

@@ -128,6 +128,41 @@ authz_masked_view_columns(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(construct_array(names, view.ncolumns, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR));
 }
 
+PG_FUNCTION_INFO_V1(authz_masked_view_names);
+
+/*
+ * masked_view_names(view oid) -> name[]: the same columns by the names in the
+ * calls of masked, which are those that they had when the view was written
+ */
+Datum
+authz_masked_view_names(PG_FUNCTION_ARGS)
+{
+	Relation	view = try_relation_open(PG_GETARG_OID(0), AccessShareLock);
+	AuthzMaskedView shown;
+	Datum	   *names;
+	ListCell   *lc;
+	int			n = 0;
+
+	if (view == NULL)
+		PG_RETURN_NULL();
+	if (!authz_masked_view_read(view, &shown))
+	{
+		relation_close(view, AccessShareLock);
+		PG_RETURN_NULL();
+	}
+	names = palloc_array(Datum, Max(shown.ncolumns, 1));
+	foreach(lc, get_view_query(view)->targetList)
+	{
+		FuncExpr   *call = castNode(FuncExpr, lfirst_node(TargetEntry, lc)->expr);
+		Const	   *name = lsecond(call->args);
+		bool		is_name = IsA(name, Const) && name->consttype == TEXTOID && !name->constisnull;
+
+		names[n++] = DirectFunctionCall1(namein, CStringGetDatum(is_name ? TextDatumGetCString(name->constvalue) : ""));
+	}
+	relation_close(view, AccessShareLock);
+	PG_RETURN_ARRAYTYPE_P(construct_array(names, n, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR));
+}
+
 static Oid
 owner_of(Oid relid)
 {

@@ -145,6 +145,7 @@ UPDATE authz.audited_table SET active = false WHERE relation = 'doc'::regclass;
 SAVEPOINT a;
 INSERT INTO doc VALUES (20, 'x');
 ROLLBACK TO a;
+ALTER EVENT TRIGGER authz_after_ddl DISABLE;
 ALTER SEQUENCE authz.record_id_seq RENAME TO gone;
 UPDATE authz.audited_table SET active = true, exclude_columns = '{}' WHERE relation = 'doc'::regclass;
 INSERT INTO doc VALUES (20, 'x');

@@ -88,12 +88,14 @@ FROM (SELECT translate(encode('{"alg":"HS256","kid":"internal"}', 'base64'), E'+
 CREATE FUNCTION tamper(command text) RETURNS SETOF problems LANGUAGE plpgsql AS $$
 BEGIN
 	BEGIN
+		ALTER EVENT TRIGGER authz_after_ddl DISABLE;
 		ALTER EVENT TRIGGER authz_audit_after_ddl DISABLE;
 		ALTER EVENT TRIGGER authz_audit_forget DISABLE;
 		EXECUTE (SELECT string_agg(format('ALTER TABLE %s DISABLE TRIGGER USER', t::regclass), ';') FROM authz.audit_tables() t);
 		EXECUTE command;
 		EXECUTE (SELECT string_agg(format('ALTER TABLE %s ENABLE ALWAYS TRIGGER refuse_change', t::regclass), ';') FROM authz.audit_tables() t
 			WHERE EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = t AND g.tgname = 'refuse_change' AND g.tgenabled = 'D'));
+		ALTER EVENT TRIGGER authz_after_ddl ENABLE ALWAYS;
 		ALTER EVENT TRIGGER authz_audit_after_ddl ENABLE ALWAYS;
 		ALTER EVENT TRIGGER authz_audit_forget ENABLE ALWAYS;
 		RETURN QUERY TABLE problems;

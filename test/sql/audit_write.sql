@@ -119,8 +119,10 @@ ALTER TABLE two DROP COLUMN c, ADD COLUMN d date DEFAULT '2026-02-03';
 ALTER TABLE two RENAME b TO bb;
 UPDATE two SET d = '2026-02-04';
 SELECT * FROM since();
--- But not the excluded one under another name.
+-- The excluded one stays so under another name.
 ALTER TABLE doc RENAME secret TO no_secret;
+SELECT exclude_columns FROM authz.audited_table WHERE relation = 'doc'::regclass;
+ALTER TABLE doc RENAME no_secret TO secret;
 ALTER TABLE doc DROP COLUMN secret;
 SELECT authz.audit('doc', exclude_columns => '{secret,nosuch}');
 SELECT authz.audit('doc', exclude_columns => '{id}');

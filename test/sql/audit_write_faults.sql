@@ -209,6 +209,7 @@ DECLARE
 BEGIN
 	BEGIN
 		SET LOCAL session_replication_role = replica;
+		ALTER EVENT TRIGGER authz_after_ddl DISABLE;
 		ALTER EVENT TRIGGER authz_audit_after_ddl DISABLE;
 		ALTER EVENT TRIGGER authz_audit_forget DISABLE;
 		EXECUTE command;

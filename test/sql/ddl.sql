@@ -24,26 +24,17 @@ SELECT authz.create_policy('limit', 'doc', '{update}', columns => '{title}');
 \set VERBOSITY default
 ALTER TABLE doc DROP COLUMN tenant;
 \set VERBOSITY terse
-ALTER TABLE doc RENAME COLUMN tenant TO customer;
 ALTER TABLE doc ALTER COLUMN tenant TYPE text;
-ALTER TABLE doc RENAME COLUMN title TO name;
 ALTER TABLE doc DROP COLUMN title;
 DROP TABLE regress_authz_more.member;
-ALTER TABLE regress_authz_more.member RENAME TO members;
-ALTER TABLE regress_authz_more.member SET SCHEMA regress_authz;
 ALTER TABLE regress_authz_more.member DROP COLUMN who;
 DROP SCHEMA regress_authz_more CASCADE;
-ALTER SCHEMA regress_authz_more RENAME TO regress_authz_less;
 DROP VIEW boss;
 DROP FUNCTION good(int);
-ALTER FUNCTION good(int) RENAME TO better;
 ALTER FUNCTION good(int) VOLATILE;
 CREATE OR REPLACE FUNCTION good(int) RETURNS boolean LANGUAGE sql VOLATILE RETURN random() > 0;
 DROP OPERATOR === (int, int);
 DROP FUNCTION same(int, int) CASCADE;
-ALTER OPERATOR === (int, int) SET SCHEMA public;
-ALTER TYPE mood RENAME TO humour;
-ALTER TYPE mood RENAME VALUE 'happy' TO 'glad';
 
 -- What breaks nothing is let through.
 ALTER TABLE doc ADD COLUMN extra int;
@@ -71,15 +62,10 @@ SELECT authz.protect('typed'), authz.protect('child'), authz.protect('holder');
 SET client_min_messages = warning;
 SELECT authz.create_mask('typed', 'secret', 'null'), authz.create_mask('child', 'secret', 'null');
 SELECT authz.create_policy('other', 'child', '{select}', 'other = ''a''');
-ALTER TYPE shape RENAME ATTRIBUTE secret TO tmp CASCADE;
 ALTER TYPE shape DROP ATTRIBUTE secret CASCADE;
-ALTER TABLE parent RENAME COLUMN secret TO tmp;
-ALTER VIEW parent RENAME COLUMN secret TO tmp;
-ALTER TABLE parent RENAME COLUMN other TO tmp;
 ALTER TABLE parent ALTER COLUMN other TYPE int USING 1;
 ALTER TYPE shape RENAME ATTRIBUTE other TO known CASCADE;
 SELECT authz.create_policy('shape', 'holder', '{select}', '(shapes[1]).known = ''a''');
-ALTER TYPE shape RENAME ATTRIBUTE known TO other CASCADE;
 ALTER TYPE shape ADD ATTRIBUTE more int CASCADE;
 DROP TABLE typed, child, middle, parent, holder;
 DROP TYPE shape;

@@ -17,6 +17,8 @@ CREATE PROCEDURE regress_authz.plant(condition text, effect text = 'permit', act
 DECLARE
 	constraint_name name;
 BEGIN
+	ALTER EVENT TRIGGER authz_after_ddl DISABLE;
+	ALTER EVENT TRIGGER authz_after_drop DISABLE;
 	ALTER TABLE authz.policy DISABLE TRIGGER USER;
 	FOR constraint_name IN SELECT conname FROM pg_constraint WHERE conrelid = 'authz.policy'::regclass AND contype = 'c' LOOP
 		EXECUTE format('ALTER TABLE authz.policy DROP CONSTRAINT %I', constraint_name);

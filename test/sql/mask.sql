@@ -101,7 +101,7 @@ SELECT authz.create_mask('kind', 'md', 'constant(''glad''::mood)');
 SELECT column_name, mask LIKE '%regress_authz.%' AS qualified FROM authz.mask WHERE column_name IN ('note', 'md') ORDER BY 1;
 RESET ROLE;
 SET search_path = pg_catalog;
-SELECT authz.check_mask(relation, column_name, mask) FROM authz.mask WHERE column_name IN ('note', 'md');
+SELECT authz.check_mask(relation, column_name, mask, depends_on) FROM authz.mask WHERE column_name IN ('note', 'md');
 SET search_path = regress_authz;
 SET ROLE regress_authz_owner;
 DELETE FROM authz.mask WHERE column_name IN ('note', 'md');
@@ -313,7 +313,7 @@ RESET ROLE;
 RESET authz.token;
 
 --
--- DDL that a mask would not survive is refused, and names the mask.
+-- DDL that a mask would not survive is refused, and names the mask; it follows new names.
 --
 SET ROLE regress_authz_owner;
 CREATE TABLE more (id int PRIMARY KEY, contact text, extra text, age int, made int GENERATED ALWAYS AS (age * 2) STORED);
@@ -325,13 +325,20 @@ ALTER TABLE more DROP COLUMN age;
 \set VERBOSITY terse
 ALTER TABLE more DROP COLUMN age CASCADE;
 ALTER TABLE more RENAME COLUMN extra TO other;
+SELECT column_name, priority, mask, condition FROM authz.mask WHERE relation = 'more'::regclass ORDER BY 1;
+ALTER TABLE more RENAME COLUMN other TO extra;
 ALTER TABLE more ALTER COLUMN extra TYPE bytea USING NULL;
 ALTER TABLE more ALTER COLUMN age TYPE bigint;
 ALTER TABLE more ALTER COLUMN extra TYPE varchar(40);
 DROP FUNCTION wrap(text);
 ALTER FUNCTION wrap(text) RENAME TO unwrap;
-ALTER FUNCTION wrap(text) VOLATILE;
+ALTER FUNCTION unwrap(text) VOLATILE;
+RESET ROLE;
 ALTER FUNCTION is_short(text) SET SCHEMA regress_authz_evil;
+SELECT column_name, priority, mask, condition FROM authz.mask WHERE relation = 'more'::regclass ORDER BY 1;
+ALTER FUNCTION regress_authz_evil.is_short(text) SET SCHEMA regress_authz;
+SET ROLE regress_authz_owner;
+ALTER FUNCTION unwrap(text) RENAME TO wrap;
 DROP FUNCTION is_short(text) CASCADE;
 -- A generated column that becomes an ordinary one would keep what its sources hide.
 ALTER TABLE more ALTER COLUMN made DROP EXPRESSION;

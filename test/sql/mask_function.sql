@@ -129,10 +129,12 @@ RESET session_replication_role;
 SELECT id, secret = sha256('third') AS is_last FROM authz.mask_key;
 SELECT authz.mask_hash('alice', 64) = encode(pg_temp.hmac_sha256(sha256('third'), 'talice'), 'hex') AS is_in_use;
 -- Where triggers were off, the one with the highest number is in use, and the next one replaces both.
+ALTER EVENT TRIGGER authz_after_ddl DISABLE;
 ALTER TABLE authz.mask_key DISABLE TRIGGER replace_mask_key;
 INSERT INTO authz.mask_key (id, secret) VALUES (3, sha256('fourth')), (2, sha256('fifth'));
 SELECT authz.mask_hash('alice', 64) = encode(pg_temp.hmac_sha256(sha256('fourth'), 'talice'), 'hex') AS is_in_use;
 ALTER TABLE authz.mask_key ENABLE ALWAYS TRIGGER replace_mask_key;
+ALTER EVENT TRIGGER authz_after_ddl ENABLE ALWAYS;
 SELECT authz.rotate_mask_key();
 SELECT id FROM authz.mask_key;
 -- Dumped.

@@ -22,6 +22,7 @@
 #include "readaudit.h"
 #include "record.h"
 #include "stats.h"
+#include "unseen.h"
 #include "worker.h"
 #include "write.h"
 #include "writeplan.h"
@@ -51,4 +52,5 @@ _PG_init(void)
 	authz_readaudit_init();
 	authz_worker_init();
 	authz_stats_init();
+	authz_unseen_init();
 }

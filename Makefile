@@ -16,7 +16,7 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 DATA_built = authz--1.0.sql
 
 # In dependency order.
-SQL = schema history role issuer revocation identity policy protect exempt mask_function mask masked_view record denial attempt ddl grant audit audit_trail audit_ddl audit_schema access audit_seal rename status
+SQL = schema history role issuer revocation identity policy protect exempt mask_function mask masked_view record denial attempt ddl grant audit audit_trail audit_ddl audit_schema access audit_seal taken_name status
 
 # libjwt is loaded at run time, never linked: its symbols would meet those of postgres.
 LIBJWT_SONAME := $(or $(notdir $(firstword $(wildcard $(addsuffix /libjwt.so.[0-9],/usr/lib/*-linux-gnu /usr/lib64 /usr/lib /usr/local/lib)))),libjwt.so.0)

@@ -18,7 +18,7 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 DATA_built = authz--1.0.sql
 
 # In dependency order.
-SQL = schema history role issuer revocation identity policy protect mask_function mask recursion masked_view record denial maintenance attempt ddl upgrade audit audit_trail audit_ddl access audit_seal replication
+SQL = schema history role issuer revocation identity policy protect exempt mask_function mask recursion masked_view record denial maintenance attempt ddl upgrade grant audit audit_trail audit_ddl audit_schema access audit_seal taken_name status replication
 
 # libjwt is loaded at run time, never linked: its symbols would meet those of postgres.
 LIBJWT_SONAME := $(or $(notdir $(firstword $(wildcard $(addsuffix /libjwt.so.[0-9],/usr/lib/*-linux-gnu /usr/lib64 /usr/lib /usr/local/lib)))),libjwt.so.0)

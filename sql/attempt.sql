@@ -4,7 +4,7 @@
 CREATE FUNCTION authz.refuse_audit(action text, relation oid, reason text, message text, detail text DEFAULT NULL, hint text DEFAULT NULL) RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_refuse_audit';
 COMMENT ON FUNCTION authz.refuse_audit(text, oid, text, text, text, text) IS
-	'records that an attempt on the audit was denied, and raises; action: of a command its tag, or truncate, audit, unaudit, audit_retain';
+	'records that an attempt on the audit was denied, and raises; action: of a command its tag, or truncate, audit, unaudit, audit_schema, unaudit_schema, audit_retain';
 
 -- Functions of administrators that are to leave such a record are executed by PUBLIC, check by this, and leave the
 -- work to one with do_ before its name that only administrators may execute.

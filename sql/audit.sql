@@ -218,6 +218,9 @@ DECLARE
 	is_itself boolean := relation = parent.relation;
 BEGIN
 	SELECT * INTO before FROM authz.audited_table t WHERE t.relation = audit_as.relation FOR UPDATE;
+	IF NOT is_itself AND before.active IS NOT TRUE THEN
+		PERFORM authz.refuse_extension_member(relation);
+	END IF;
 	audited := before;
 	audited.relation := relation;
 	-- Its own trail goes on, also after a time without audit; a new part goes on its parent's.
@@ -274,7 +277,8 @@ END
 $$;
 COMMENT ON FUNCTION authz.require_loaded() IS 'raises if sessions may run without the library of authz';
 
-CREATE FUNCTION authz.do_audit(on_table regclass, actions text[], reads boolean, exclude_columns name[], clear_columns name[]) RETURNS void
+CREATE FUNCTION authz.do_audit(on_table regclass, actions text[], reads boolean, exclude_columns name[], clear_columns name[],
+	extension_member boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -299,11 +303,18 @@ BEGIN
 	IF class.relkind IS NULL THEN
 		RAISE EXCEPTION 'relation with OID % does not exist', on_table::oid USING ERRCODE = 'undefined_table';
 	END IF;
+	IF class.relnamespace = 'authz'::regnamespace THEN
+		RAISE EXCEPTION 'table % belongs to authz', on_table
+			USING ERRCODE = 'wrong_object_type', DETAIL = 'It cannot be audited: changes of policies, masks and roles are in authz.policy_history, those of the audit itself in authz.audit_log.';
+	END IF;
 	IF class.relkind NOT IN ('r', 'p') OR class.relpersistence = 't'
-		OR class.relnamespace IN ('authz'::regnamespace, 'pg_catalog'::regnamespace, 'information_schema'::regnamespace) THEN
+		OR class.relnamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) THEN
 		RAISE EXCEPTION '% is not an ordinary or partitioned table', on_table
 			USING ERRCODE = 'wrong_object_type', DETAIL = 'Views, foreign and temporary tables, and system catalogs cannot be audited.',
 				HINT = 'Audit the tables that a view writes to.';
+	END IF;
+	IF extension_member IS NOT TRUE AND NOT EXISTS (SELECT FROM authz.audited_table t WHERE t.relation = on_table AND t.active) THEN
+		PERFORM authz.refuse_extension_member(on_table);
 	END IF;
 	wanted.relation := on_table;
 	wanted.logical := on_table;
@@ -343,20 +354,21 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION authz.do_audit(regclass, text[], boolean, name[], name[]) IS 'authz.audit, for administrators';
+COMMENT ON FUNCTION authz.do_audit(regclass, text[], boolean, name[], name[], boolean) IS 'authz.audit, for administrators';
 
 CREATE FUNCTION authz.audit(on_table regclass, actions text[] DEFAULT '{insert,update,delete,truncate}', reads boolean DEFAULT false,
-	exclude_columns name[] DEFAULT '{}', clear_columns name[] DEFAULT '{}') RETURNS void
+	exclude_columns name[] DEFAULT '{}', clear_columns name[] DEFAULT '{}', extension_member boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM authz.require_admin('audit', on_table);
-	PERFORM authz.do_audit(on_table, actions, reads, exclude_columns, clear_columns);
+	PERFORM authz.do_audit(on_table, actions, reads, exclude_columns, clear_columns, extension_member);
 END
 $$;
-COMMENT ON FUNCTION authz.audit(regclass, text[], boolean, name[], name[]) IS
+COMMENT ON FUNCTION authz.audit(regclass, text[], boolean, name[], name[], boolean) IS
 	'from now on every change of the table, its partitions and children leaves a record in authz.audit_log, with reads every statement '
-	'that reads it one in authz.access_log; again: with other settings';
+	'that reads it one in authz.access_log; again: with other settings; extension_member: also if the table belongs to an extension, '
+	'whose tables a dump restores without audit';
 
 CREATE FUNCTION authz.do_unaudit(on_table regclass) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -369,6 +381,10 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM authz.audited_table t WHERE t.relation = on_table AND t.active AND t.logical = t.relation) THEN
 		RAISE EXCEPTION 'table % is not audited by itself', on_table
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'The audit of a partition or child ends with its parent''s.';
+	END IF;
+	IF EXISTS (SELECT FROM authz.audited_schema s JOIN pg_namespace n ON n.nspname = s.schema JOIN pg_class c ON c.relnamespace = n.oid WHERE c.oid = on_table) THEN
+		RAISE EXCEPTION 'schema of table % is audited', on_table
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call authz.unaudit_schema first.';
 	END IF;
 	SELECT i.inhparent::regclass INTO parent FROM pg_inherits i JOIN authz.audited_table t ON t.relation = i.inhparent
 		WHERE i.inhrelid = on_table AND t.active LIMIT 1;
@@ -411,10 +427,10 @@ COMMENT ON FUNCTION authz.unaudit(regclass) IS 'undo authz.audit; what was recor
 REVOKE ALL ON FUNCTION authz.begin_audit(), authz.require_loaded(), authz.audit_statement(), authz.audit_row(), authz.audit_event(text, bigint, text, jsonb, jsonb),
 	authz.qualified_name(regclass), authz.missing_audit_triggers(authz.audited_table), authz.audit_problem(authz.audited_table),
 	authz.install_audit(authz.audited_table), authz.remove_audit(regclass, text[]),
-	authz.audit_as(regclass, authz.audited_table), authz.do_audit(regclass, text[], boolean, name[], name[]),
-	authz.do_unaudit(regclass), authz.audit(regclass, text[], boolean, name[], name[]), authz.unaudit(regclass) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION authz.do_audit(regclass, text[], boolean, name[], name[]), authz.do_unaudit(regclass) TO authz_admin;
-GRANT EXECUTE ON FUNCTION authz.audit(regclass, text[], boolean, name[], name[]), authz.unaudit(regclass) TO PUBLIC;
+	authz.audit_as(regclass, authz.audited_table), authz.do_audit(regclass, text[], boolean, name[], name[], boolean),
+	authz.do_unaudit(regclass), authz.audit(regclass, text[], boolean, name[], name[], boolean), authz.unaudit(regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION authz.do_audit(regclass, text[], boolean, name[], name[], boolean), authz.do_unaudit(regclass) TO authz_admin;
+GRANT EXECUTE ON FUNCTION authz.audit(regclass, text[], boolean, name[], name[], boolean), authz.unaudit(regclass) TO PUBLIC;
 -- Whoever drops a table runs it.
 REVOKE ALL ON FUNCTION authz.is_audited(oid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION authz.is_audited(oid) TO PUBLIC;

@@ -35,7 +35,9 @@ BEGIN
 	IF FOUND THEN
 		PERFORM authz.refuse_audit(action, relation, 'changes would go unrecorded', format('table %s is audited', relation),
 			format('With this command %s.', problem),
-			'An administrator of authz may call authz.unaudit for the table, or authz.audit with other columns.');
+			CASE WHEN problem ^@ 'trigger ' THEN 'An administrator of authz may call authz.unaudit for the table. To load rows without other triggers (pg_restore --disable-triggers), '
+				'SET session_replication_role = replica as a superuser instead: these are recorded all the same.'
+				ELSE 'An administrator of authz may call authz.unaudit for the table, or authz.audit with other columns.' END);
 	END IF;
 END
 $$;

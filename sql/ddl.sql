@@ -124,7 +124,8 @@ BEGIN
 	IF FOUND THEN
 		RAISE EXCEPTION 'table % is protected by authz', relation
 			USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('With this command %s.', problem),
-				HINT = 'Call authz.unprotect for the table first.';
+				HINT = CASE WHEN problem ^@ 'trigger ' THEN 'Call authz.unprotect for the table first. To load rows without triggers (pg_restore --disable-triggers), '
+					'SET session_replication_role = replica as a superuser instead.' ELSE 'Call authz.unprotect for the table first.' END;
 	END IF;
 END
 $$;
@@ -144,16 +145,21 @@ BEGIN
 			WHERE (i.inhrelid = ANY (touched) OR i.inhparent = ANY (touched)) AND c.relkind IN ('r', 'p')
 				AND NOT EXISTS (SELECT FROM authz.protected_table x
 								WHERE x.relation = i.inhrelid AND (x.logical = t.logical OR x.logical = x.relation))
-			LIMIT 1;
+			ORDER BY i.inhrelid, i.inhseqno LIMIT 1;
 		EXIT WHEN NOT FOUND;
 		PERFORM authz.protect_as(new.relation, new.logical);
 	END LOOP;
+	PERFORM authz.require_allowed_foreign_table(i.inhrelid::regclass)
+		FROM pg_inherits i JOIN authz.protected_table t ON t.relation = i.inhparent JOIN pg_class c ON c.oid = i.inhrelid
+		WHERE (i.inhrelid = ANY (touched) OR i.inhparent = ANY (touched)) AND c.relkind = 'f';
+	PERFORM authz.bind_exempt_tables();
 	FOR new IN
-		SELECT c.oid::regclass AS relation FROM pg_class c
-		WHERE c.relnamespace IN (SELECT authz.protected_schemas()) AND c.oid = ANY (touched) AND c.relkind IN ('r', 'p')
-			AND NOT EXISTS (SELECT FROM authz.protected_table x WHERE x.relation = c.oid)
+		SELECT c.oid::regclass AS relation, c.relkind AS kind, authz.extension_of(c.oid) AS extension
+		FROM pg_class c
+		WHERE c.relnamespace IN (SELECT authz.protected_schemas()) AND c.oid = ANY (touched) AND c.relkind IN ('r', 'p', 'f', 'm')
+			AND NOT EXISTS (SELECT FROM authz.protected_table x WHERE x.relation = c.oid) AND NOT authz.is_exempt(c.oid)
 	LOOP
-		PERFORM authz.protect(new.relation);
+		PERFORM authz.protect_in_schema(new.relation, new.kind, new.extension);
 	END LOOP;
 END
 $$;
@@ -193,7 +199,14 @@ BEGIN
 	SELECT array_agg(c.objid), array_agg(CASE c.command_tag WHEN 'ALTER TABLE' THEN 'columns of ' ELSE c.object_type || ' ' END || c.object_identity)
 		INTO changed, names FROM pg_event_trigger_ddl_commands() c WHERE authz.may_break(c.command);
 	PERFORM authz.check_policies(changed, names);
-	IF TG_TAG LIKE '%TABLE%' OR TG_TAG LIKE '%TRIGGER' OR TG_TAG LIKE '%POLICY' OR TG_TAG LIKE '%SCHEMA' OR TG_TAG LIKE 'SELECT%' THEN
+	IF TG_TAG LIKE '%TABLE%' OR TG_TAG LIKE '%TRIGGER' OR TG_TAG LIKE '%POLICY' OR TG_TAG LIKE '%SCHEMA' OR TG_TAG LIKE 'SELECT%'
+		OR TG_TAG LIKE '%MATERIALIZED VIEW' OR TG_TAG = 'ALTER EXTENSION' THEN
+		-- ALTER EXTENSION ... DROP names no table: one that the extension gives up is an ordinary one from now on.
+		IF TG_TAG = 'ALTER EXTENSION' THEN
+			touched := touched || ARRAY(SELECT c.oid FROM pg_class c
+				WHERE c.relnamespace IN (SELECT authz.protected_schemas()) AND c.relkind IN ('r', 'p', 'f', 'm') AND NOT EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = c.oid));
+			PERFORM authz.warn_extension_members(touched);
+		END IF;
 		PERFORM authz.extend_protection(touched);
 		-- Only these: deparsing a policy locks its table, and two commands would wait for each other.
 		PERFORM authz.check_protection(touched || ARRAY(SELECT p.polrelid FROM pg_policy p WHERE p.oid = ANY (touched))

@@ -20,7 +20,7 @@ COMMENT ON COLUMN authz.protected_table.logical IS 'table whose policies hold: i
 COMMENT ON COLUMN authz.protected_table.had_row_security IS 'row security was enabled before';
 COMMENT ON COLUMN authz.protected_table.had_force IS 'row security was forced before';
 COMMENT ON COLUMN authz.protected_table.open_parents IS
-	'parents without protection that it had already: who may read them reads it through them, unfiltered';
+	'parents that were not protected yet when it was: they must be by the end of that transaction';
 COMMENT ON COLUMN authz.protected_table.complete IS 'row security has been seen in place, and must stay so';
 
 CREATE TABLE authz.protected_schema (
@@ -47,12 +47,9 @@ AS $$
 BEGIN
 	IF TG_OP = 'INSERT' THEN
 		NEW.complete := false;
+		-- Until the end of the transaction: see require_closed_parents.
 		NEW.open_parents := ARRAY(SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = NEW.relation
 			AND NOT EXISTS (SELECT FROM authz.protected_table p WHERE p.relation = i.inhparent));
-		IF NEW.open_parents <> '{}' THEN
-			RAISE WARNING 'table % can be read unfiltered through a parent', NEW.relation
-				USING HINT = 'Protect the parent too.';
-		END IF;
 	ELSIF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
 		RETURN NEW;
 	ELSE
@@ -73,6 +70,34 @@ COMMENT ON FUNCTION authz.begin_protection() IS
 	'trigger: a new protection is complete when check_protection has seen it, and under the policies of itself or a parent';
 CREATE TRIGGER begin BEFORE INSERT OR UPDATE ON authz.protected_table
 	FOR EACH ROW EXECUTE FUNCTION authz.begin_protection();
+
+-- At commit: parents and children of several protected tables can only be protected one after the other.
+CREATE FUNCTION authz.require_closed_parents() RETURNS trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	parent regclass;
+BEGIN
+	SELECT i.inhparent::regclass INTO parent FROM pg_inherits i
+		WHERE i.inhrelid = NEW.relation
+			AND EXISTS (SELECT FROM authz.protected_table p WHERE p.relation = NEW.relation)
+			AND NOT EXISTS (SELECT FROM authz.protected_table p WHERE p.relation = i.inhparent)
+		ORDER BY i.inhseqno LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'table % could be read unfiltered through its parent %', NEW.relation, parent
+			USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'The parent is not protected.',
+				HINT = format('Protect the parent, too, in the same transaction: SELECT authz.protect(%L).', parent);
+	END IF;
+	-- From now on check_protection keeps them protected.
+	UPDATE authz.protected_table t SET open_parents = '{}' WHERE t.relation = NEW.relation;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION authz.require_closed_parents() IS 'trigger at commit: all parents of a protected table are protected, too';
+REVOKE ALL ON FUNCTION authz.require_closed_parents() FROM PUBLIC;
+CREATE CONSTRAINT TRIGGER closed_parents AFTER INSERT ON authz.protected_table DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW WHEN (new.open_parents <> '{}') EXECUTE FUNCTION authz.require_closed_parents();
+
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON authz.protected_table
 	FOR EACH ROW EXECUTE FUNCTION authz.table_changed();
 ALTER TABLE authz.protected_table ENABLE ALWAYS TRIGGER changed;
@@ -141,7 +166,7 @@ BEGIN ATOMIC
 		-- tgtype 34: before truncate, for each statement
 		(SELECT 'trigger "authz_truncate" is missing, altered or disabled' WHERE NOT EXISTS (
 			SELECT FROM pg_trigger t WHERE t.tgrelid = relation AND t.tgname = 'authz_truncate' AND t.tgtype = 34
-				AND t.tgqual IS NULL AND t.tgfoid = 'authz.guard_truncate'::regproc AND t.tgenabled IN ('O', 'A'))),
+				AND t.tgqual IS NULL AND t.tgfoid = 'authz.guard_truncate'::regproc AND t.tgenabled = 'A')),
 		(SELECT format('permissive row security policy "%s" would permit what no authz policy does', f.name) FROM found f
 			WHERE f.name NOT IN (SELECT w.name FROM wanted w) ORDER BY f.name LIMIT 1));
 END;
@@ -169,6 +194,10 @@ BEGIN
 		AND authz.native_policy_problem(relation) IS NULL THEN
 		RETURN;
 	END IF;
+	-- The trigger goes first and comes last: meanwhile the event trigger does not take the protection for complete.
+	IF EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = relation AND t.tgname = 'authz_truncate') THEN
+		EXECUTE format('DROP TRIGGER authz_truncate ON %s', relation);
+	END IF;
 	EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', relation);
 	FOR command IN
 		SELECT format('DROP POLICY %I ON %s', p.polname, relation)
@@ -182,8 +211,9 @@ BEGIN
 		CREATE POLICY authz_update ON %1$s FOR UPDATE USING (authz.permits('update', tableoid))
 			WITH CHECK (authz.permits('update_check', tableoid));
 		CREATE POLICY authz_delete ON %1$s FOR DELETE USING (authz.permits('delete', tableoid));
-		CREATE OR REPLACE TRIGGER authz_truncate BEFORE TRUNCATE ON %1$s
+		CREATE TRIGGER authz_truncate BEFORE TRUNCATE ON %1$s
 			FOR EACH STATEMENT EXECUTE FUNCTION authz.guard_truncate();
+		ALTER TABLE %1$s ENABLE ALWAYS TRIGGER authz_truncate;
 		$sql$, relation);
 END
 $$;
@@ -212,16 +242,22 @@ BEGIN
 	SELECT c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.relnamespace, c.relpersistence INTO before
 		FROM pg_class c WHERE c.oid = relation;
 	IF before.relkind = 'f' AND relation <> logical THEN
-		RAISE WARNING 'foreign table % cannot be protected when it is read directly', relation
-			USING HINT = format('Grant nothing on it: it is filtered when read through %s.', logical);
+		PERFORM authz.require_allowed_foreign_table(relation);
 		RETURN;
+	END IF;
+	IF before.relnamespace = 'authz'::regnamespace THEN
+		RAISE EXCEPTION 'table % belongs to authz', relation
+			USING ERRCODE = 'wrong_object_type', DETAIL = 'Who may read and change it is fixed; changes of policies are in authz.policy_history.';
 	END IF;
 	IF before.relpersistence = 't' THEN
 		RAISE EXCEPTION 'temporary table % cannot be protected', relation USING ERRCODE = 'wrong_object_type';
 	END IF;
-	IF before.relkind NOT IN ('r', 'p') OR before.relnamespace IN ('authz'::regnamespace, 'pg_catalog'::regnamespace) THEN
+	IF before.relkind NOT IN ('r', 'p') OR before.relnamespace = 'pg_catalog'::regnamespace THEN
 		RAISE EXCEPTION '% is not an ordinary or partitioned table', relation
 			USING ERRCODE = 'wrong_object_type', HINT = 'Protect the tables that it reads.';
+	END IF;
+	IF relation <> logical AND NOT EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = protect_as.relation) THEN
+		PERFORM authz.refuse_extension_member(relation);
 	END IF;
 	SELECT t.logical INTO other FROM authz.protected_table t
 		WHERE t.relation = protect_as.relation AND t.logical NOT IN (protect_as.logical, t.relation);
@@ -250,7 +286,7 @@ END
 $$;
 COMMENT ON FUNCTION authz.protect_as(regclass, regclass) IS 'protect one table under the policies of another or its own';
 
-CREATE FUNCTION authz.protect(relation regclass) RETURNS void
+CREATE FUNCTION authz.protect(relation regclass, extension_member boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -261,7 +297,10 @@ BEGIN
 	END IF;
 	IF EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = protect.relation AND t.logical = t.relation) THEN
 		RAISE NOTICE 'table % is protected already', relation;
+	ELSIF extension_member IS NOT TRUE THEN
+		PERFORM authz.refuse_extension_member(relation);
 	END IF;
+	DELETE FROM authz.exempt_table e WHERE e.relation = protect.relation;
 	PERFORM authz.protect_as(relation, relation);
 	-- The event trigger has protected its partitions and children; this is for where it is disabled.
 	FOR child IN SELECT d FROM authz.descendants(relation) d LOOP
@@ -270,8 +309,9 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION authz.protect(regclass) IS
-	'protect a table with its partitions and children: from now on nothing is permitted but by policy';
+COMMENT ON FUNCTION authz.protect(regclass, boolean) IS
+	'protect a table with its partitions and children: from now on nothing is permitted but by policy; '
+	'extension_member: also if it belongs to an extension, whose tables a dump restores without protection';
 
 -- Undo protect for one table, as its row in protected_table said.
 CREATE FUNCTION authz.remove_protection(before authz.protected_table) RETURNS void
@@ -306,9 +346,9 @@ BEGIN
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				HINT = 'A partition or child is unprotected with its parent.';
 	END IF;
-	IF EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND c.relnamespace IN (SELECT authz.protected_schemas())) THEN
+	IF EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND c.relnamespace IN (SELECT authz.protected_schemas())) AND NOT EXISTS (SELECT FROM authz.exempt_table e WHERE e.relation = unprotect.relation) THEN
 		RAISE EXCEPTION 'schema of table % is protected', relation
-			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call authz.unprotect_schema first.';
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Name the table in authz.protect_schema(schema, exempt => ...), or call authz.unprotect_schema first.';
 	END IF;
 	SELECT v.view INTO view FROM authz.masked_views() v JOIN authz.protected_table t ON t.relation = v.relation
 		WHERE t.logical = unprotect.relation ORDER BY v.view::text LIMIT 1;
@@ -342,11 +382,11 @@ END
 $$;
 COMMENT ON FUNCTION authz.unprotect(regclass) IS 'undo authz.protect; its policies stay, without effect';
 
-CREATE FUNCTION authz.protect_schema(schema regnamespace) RETURNS void
+CREATE FUNCTION authz.protect_schema(schema regnamespace, exempt name[] DEFAULT '{}') RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tab regclass;
+	tab record;
 BEGIN
 	IF NOT EXISTS (SELECT FROM pg_namespace n WHERE n.oid = schema AND pg_has_role(n.nspowner, 'USAGE')) THEN
 		RAISE EXCEPTION 'must be owner of schema %', schema USING ERRCODE = 'insufficient_privilege';
@@ -354,20 +394,22 @@ BEGIN
 	IF schema IN ('authz'::regnamespace, 'pg_catalog'::regnamespace, 'information_schema'::regnamespace) THEN
 		RAISE EXCEPTION 'schema % cannot be protected', schema USING ERRCODE = 'wrong_object_type';
 	END IF;
+	PERFORM authz.exempt_tables(schema, exempt);
 	FOR tab IN
-		SELECT c.oid::regclass FROM pg_class c
-		WHERE c.relnamespace = schema AND c.relkind IN ('r', 'p')
+		SELECT c.oid::regclass AS relation, c.relkind AS kind, authz.extension_of(c.oid) AS extension
+		FROM pg_class c
+		WHERE c.relnamespace = schema AND c.relkind IN ('r', 'p', 'f', 'm')
 			AND NOT EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = c.oid)
+			AND NOT authz.is_exempt(c.oid)
 		ORDER BY c.relispartition, c.oid
 	LOOP
-		-- A partition may have been protected with its parent meanwhile.
-		PERFORM authz.protect(tab) WHERE NOT EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = tab);
+		PERFORM authz.protect_in_schema(tab.relation, tab.kind, tab.extension);
 	END LOOP;
 	INSERT INTO authz.protected_schema (schema) VALUES (protect_schema.schema) ON CONFLICT DO NOTHING;
 END
 $$;
-COMMENT ON FUNCTION authz.protect_schema(regnamespace) IS
-	'protect every table of a schema, and each one that is created or moved there later';
+COMMENT ON FUNCTION authz.protect_schema(regnamespace, name[]) IS
+	'protect every table of a schema, and each one that is created or moved there later, but those that are exempt';
 
 CREATE FUNCTION authz.unprotect_schema(schema regnamespace) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -381,19 +423,20 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'schema % is not protected', schema USING ERRCODE = 'object_not_in_prerequisite_state';
 	END IF;
+	DELETE FROM authz.exempt_table e USING pg_namespace n WHERE n.oid = unprotect_schema.schema AND e.schema = n.nspname;
 END
 $$;
 COMMENT ON FUNCTION authz.unprotect_schema(regnamespace) IS
 	'tables created in the schema from now on are not protected; those that are stay so';
 
 REVOKE ALL ON FUNCTION authz.protected_schemas(), authz.guard_truncate(), authz.begin_protection(), authz.native_policy_problem(oid), authz.install_protection(regclass),
-	authz.descendants(regclass), authz.protect_as(regclass, regclass), authz.protect(regclass),
+	authz.descendants(regclass), authz.protect_as(regclass, regclass), authz.protect(regclass, boolean),
 	authz.remove_protection(authz.protected_table), authz.unprotect(regclass),
-	authz.protect_schema(regnamespace), authz.unprotect_schema(regnamespace) FROM PUBLIC;
+	authz.protect_schema(regnamespace, name[]), authz.unprotect_schema(regnamespace) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION authz.protected_schemas(), authz.guard_truncate(), authz.native_policy_problem(oid), authz.install_protection(regclass),
-	authz.descendants(regclass), authz.protect_as(regclass, regclass), authz.protect(regclass),
+	authz.descendants(regclass), authz.protect_as(regclass, regclass), authz.protect(regclass, boolean),
 	authz.remove_protection(authz.protected_table), authz.unprotect(regclass),
-	authz.protect_schema(regnamespace), authz.unprotect_schema(regnamespace) TO authz_admin;
+	authz.protect_schema(regnamespace, name[]), authz.unprotect_schema(regnamespace) TO authz_admin;
 REVOKE ALL ON TABLE authz.protected_table, authz.protected_schema FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE authz.protected_table TO authz_admin;
 GRANT SELECT, INSERT, DELETE ON TABLE authz.protected_schema TO authz_admin;

@@ -62,7 +62,7 @@ static const Refusal refusals[] = {
 
 /* What is attempted by other means than a command: functions, and what records call otherwise than its tag. */
 static const char *const other_actions[] = {
-	"audit", "audit_retain", "truncate", "unaudit"
+	"audit", "audit_retain", "audit_schema", "truncate", "unaudit", "unaudit_schema"
 };
 
 /* A command's object, if it is of the audit. */

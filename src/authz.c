@@ -27,6 +27,7 @@
 #include "redact.h"
 #include "stats.h"
 #include "unknownrole.h"
+#include "unseen.h"
 #include "worker.h"
 #include "write.h"
 #include "writeplan.h"
@@ -61,4 +62,5 @@ _PG_init(void)
 	authz_worker_init();
 	authz_stats_init();
 	authz_unknownrole_init();
+	authz_unseen_init();
 }

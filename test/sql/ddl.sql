@@ -58,7 +58,7 @@ CREATE TABLE middle () INHERITS (parent);
 CREATE TABLE child () INHERITS (middle);
 CREATE TABLE holder (id int, shapes shape[]);
 SET client_min_messages = error;
-SELECT authz.protect('typed'), authz.protect('child'), authz.protect('holder');
+SELECT authz.protect('typed'), authz.protect('parent'), authz.protect('child'), authz.protect('holder');
 SET client_min_messages = warning;
 SELECT authz.create_mask('typed', 'secret', 'null'), authz.create_mask('child', 'secret', 'null');
 SELECT authz.create_policy('other', 'child', '{select}', 'other = ''a''');

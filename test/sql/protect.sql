@@ -160,8 +160,26 @@ SELECT authz.protect('a');
 SELECT authz.protect('b');
 SELECT * FROM protection WHERE relname IN ('a', 'b', 'both_of_them');
 SELECT authz.protect('both_of_them');
+-- No parent stays open: all of them together.
+BEGIN;
+SELECT authz.protect('both_of_them');
+SELECT authz.protect('a');
+COMMIT;
+BEGIN;
+SELECT authz.protect('both_of_them');
+SELECT authz.protect('a');
 SELECT authz.protect('b');
+COMMIT;
 SELECT * FROM protection WHERE relname IN ('a', 'b', 'both_of_them');
+SELECT relation, open_parents FROM authz.protected_table WHERE relation = 'both_of_them'::regclass;
+-- Nor is one opened again.
+SELECT authz.unprotect('b');
+CREATE TABLE open_parent (id int);
+CREATE TABLE child_of_open () INHERITS (a, open_parent);
+CREATE TABLE alone (id int) PARTITION BY LIST (id);
+CREATE TABLE alone_1 PARTITION OF alone FOR VALUES IN (1);
+SELECT authz.protect('alone_1');
+DROP TABLE open_parent, alone;
 DROP TABLE a, b CASCADE;
 SELECT count(*) FROM authz.protected_table;
 

@@ -50,6 +50,7 @@
 #include "masked.h"
 #include "masked_view.h"
 #include "masking.h"
+#include "viewlock.h"
 
 static planner_hook_type prev_planner = NULL;
 
@@ -219,6 +220,7 @@ find_calls(Node *node, Preparation *preparation)
 	}
 	if (IsA(node, Query))
 	{
+		authz_viewlock_add((Query *) node);
 		authz_inline_mark_policies((Query *) node);
 		inline_functions((Query *) node, preparation->depends);
 		return query_tree_walker((Query *) node, find_calls, preparation, 0);

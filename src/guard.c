@@ -477,8 +477,15 @@ guard_process_utility(PlannedStmt *plan, const char *source, bool read_only_tree
 
 	if (has_token)
 	{
-		/* Other sessions of the same database role see its statements in pg_stat_activity. */
+		uint64		query_id = pgstat_get_my_query_id();
+
+		/*
+		 * Other sessions of the same database role see its statements in
+		 * pg_stat_activity.  Reporting forgets the query id, which records of
+		 * what the client's statement does after this still need.
+		 */
 		pgstat_report_activity(STATE_RUNNING, "SET authz.token TO <hidden>");
+		pgstat_report_query_id(query_id, true);
 		/* It may fail before it gets as far as the check hook. */
 		authz_identity_note_failure();
 	}

@@ -13,6 +13,7 @@
 #include "audited.h"
 #include "catalog.h"
 #include "change.h"
+#include "copyhint.h"
 #include "guard.h"
 #include "guc.h"
 #include "identity.h"
@@ -37,6 +38,7 @@ _PG_init(void)
 	authz_policyset_init();
 	authz_change_init();
 	authz_attempt_init();
+	authz_copyhint_init();
 	authz_access_init();
 	authz_auditmerge_init();
 	authz_guard_init();

@@ -162,10 +162,6 @@ BEGIN
 		RAISE EXCEPTION 'authz.audit_seal needs a transaction of isolation level READ COMMITTED'
 			USING ERRCODE = 'active_sql_transaction', DETAIL = 'Another would not see what was sealed meanwhile.';
 	END IF;
-	-- Not for an auditor, who might keep his transaction open, and with it the locks.
-	IF pg_has_role(session_user, 'authz_admin', 'USAGE') THEN
-		PERFORM authz.extend_logs();
-	END IF;
 	-- One sealer after the other; each statement below sees what the one before has sealed.  Writers do not come here.
 	LOCK TABLE authz.audit_batch IN SHARE ROW EXCLUSIVE MODE;
 	SELECT * INTO last FROM authz.audit_batch b WHERE b.kind = 'seal' ORDER BY b.batch DESC LIMIT 1;
@@ -190,6 +186,11 @@ BEGIN
 	END IF;
 	PERFORM authz.seal_records(border, 9223372036854775807, begins, horizon);
 	PERFORM authz.warn_of_open_transaction();
+	-- Last, since it locks out writers to the default partition until the transaction ends.  Not for an auditor, who might
+	-- keep their transaction open, and with it the locks.
+	IF pg_has_role(session_user, 'authz_admin', 'USAGE') THEN
+		PERFORM authz.extend_logs();
+	END IF;
 	RETURN (SELECT max(b.batch) FROM authz.audit_batch b);
 END
 $$;

@@ -176,7 +176,8 @@ COMMENT ON FUNCTION authz.audit_tables() IS 'logs, their partitions and the tabl
 
 -- Partitions are made ahead, this month and three more, by whatever is called of the audit now and then
 -- (audit, audit_seal, audit_retain).  Attaching one locks neither readers nor writers of the others out;
--- creating it in place, or in the statement of a writer, would.  (Only the default partition is locked.)
+-- creating it in place, or in the statement of a writer, would.  (Only the default partition is locked, and never waited
+-- for: writers would queue up behind who waits.  If it is in use, the next call tries again.)
 -- Whoever calls none of these for months has his records in the default partition, sealed and found as all others.
 -- Times are written and read by these settings: others shift the bounds.  What a database's owner has set for tables
 -- must not stop the sealer, which has it too.
@@ -192,6 +193,7 @@ DECLARE
 	i int;
 	partition text;
 	is_used boolean;
+	is_locked boolean;
 BEGIN
 	FOR log, i IN SELECT l, n FROM authz.logs() l, generate_series(0, 3) n ORDER BY l, n LOOP
 		begins := (this_month + make_interval(months => i)) AT TIME ZONE 'UTC';
@@ -204,14 +206,18 @@ BEGIN
 		EXECUTE format('SELECT EXISTS (SELECT FROM authz.%s_default l WHERE l.recorded_at >= $1 AND l.recorded_at < $2)', log)
 			INTO is_used USING begins, ends;
 		CONTINUE WHEN is_used;
-		-- Attaching locks the default partition.  A reader of it has time: this is for months to come.
-		IF i > 0 THEN
+		-- Attaching locks the default partition.  This month's records may be on their way into it: that takes moments.
+		FOR attempt IN 1..CASE WHEN i = 0 THEN 20 ELSE 1 END LOOP
 			BEGIN
 				EXECUTE format('LOCK TABLE authz.%s_default IN ACCESS EXCLUSIVE MODE NOWAIT', log);
+				is_locked := true;
+				EXIT;
 			EXCEPTION WHEN lock_not_available THEN
-				CONTINUE;
+				is_locked := false;
+				PERFORM pg_sleep(0.005) WHERE i = 0;
 			END;
-		END IF;
+		END LOOP;
+		CONTINUE WHEN NOT is_locked;
 		EXECUTE format('CREATE TABLE %s (LIKE authz.%s INCLUDING CONSTRAINTS)', partition, log);
 		PERFORM authz.prepare_partition(log, partition::regclass);
 		EXECUTE format('ALTER TABLE authz.%s ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)',

@@ -7,7 +7,8 @@
  * DDL.  The callback sets a flag and moves a counter; the entry is made anew
  * when it is looked up.  A statement at work has a copy of the entry, and what
  * that points to lives until the transaction ends: a mask may call a function
- * that changes the same table.
+ * that changes the same table.  All entries are forgotten when there are
+ * MAX_TABLES.
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
@@ -26,6 +27,8 @@
 #include "catalog.h"
 #include "masking.h"
 #include "policyset.h"
+
+#define MAX_TABLES	200
 
 static HTAB *tables = NULL;
 static MemoryContext tables_context = NULL;
@@ -239,6 +242,21 @@ make_tables(void)
 	tables = hash_create("authz audited tables", 16, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
+/* Forget all tables; what statements at work use of them lives on until the transaction ends. */
+static void
+forget_tables(void)
+{
+	HASH_SEQ_STATUS status;
+	AuthzAuditedTable *table;
+
+	hash_seq_init(&status, tables);
+	while ((table = hash_seq_search(&status)) != NULL)
+	{
+		MemoryContextSetParent(table->context, TopTransactionContext);
+		(void) hash_search(tables, &table->relid, HASH_REMOVE, NULL);
+	}
+}
+
 AuthzAuditedTable
 authz_audited_get(Relation relation)
 {
@@ -261,6 +279,8 @@ authz_audited_get(Relation relation)
 	/* What was invalidated while it was read is read again next time. */
 	loaded.valid = before == invalidations;
 
+	if (hash_get_num_entries(tables) >= MAX_TABLES)
+		forget_tables();
 	table = hash_search(tables, &loaded.relid, HASH_ENTER, &found);
 	if (found)
 		MemoryContextSetParent(table->context, TopTransactionContext);

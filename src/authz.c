@@ -13,6 +13,7 @@
 #include "audited.h"
 #include "catalog.h"
 #include "change.h"
+#include "copyhint.h"
 #include "cursor.h"
 #include "guard.h"
 #include "guc.h"
@@ -45,6 +46,7 @@ _PG_init(void)
 	authz_change_init();
 	authz_cursor_init();
 	authz_attempt_init();
+	authz_copyhint_init();
 	authz_access_init();
 	authz_auditmerge_init();
 	authz_guard_init();

@@ -13,6 +13,9 @@
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 160000
 #error "authz has been tested with PostgreSQL 15 only"
+#elif PG_VERSION_NUM < 150004
+/* The sealer asks whether a DROP DATABASE was interrupted, which older ones do not know. */
+#error "authz needs PostgreSQL 15.4 or a later minor release of 15"
 #endif
 
 #endif							/* AUTHZ_COMPAT_H */

@@ -10,9 +10,13 @@
  * standby, in a database without the table.
  *
  * Nothing here may get between a refusal and its error.  Whatever is raised on
- * the way is caught and dropped, without a subtransaction: the caller raises
- * next, and that gives back what was held.  Looking up names and the identity
- * comes first and may fail; the record then goes without them.
+ * the way is caught, and a subtransaction gives back what was held by then: the
+ * next step may wait, and nobody must wait for it on account of a lock that was
+ * forgotten.  Looking up names and the identity comes first and may fail; the
+ * record then goes without them.  Where there can be no subtransaction (parallel
+ * mode) a failure ends all but a line in the server's log; nor is anything but
+ * that line done for a caller who holds an LWLock, a page's for instance: a
+ * function that an index calls may be refused something too.
  *
  * No part of a token, no claim of one that was refused and no value of a row
  * comes here: callers give fixed phrases.  The subject, its issuer, token id
@@ -21,6 +25,7 @@
  */
 #include "compat.h"
 
+#include "access/parallel.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
@@ -32,6 +37,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "utils/backend_status.h"
 #include "utils/builtins.h"
@@ -41,6 +47,7 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "catalog.h"
@@ -194,8 +201,9 @@ write_line(StringInfo line, const Attempt *attempt, int limit)
 	appendStringInfoChar(line, '}');
 }
 
+/* To the queue if it takes it, else to the server's log. */
 static void
-hand_over(const Attempt *attempt)
+hand_over(Attempt *attempt)
 {
 	StringInfoData line;
 	int			limit = MAX_VALUE;
@@ -208,47 +216,88 @@ hand_over(const Attempt *attempt)
 		authz_denial_log(line.data);
 }
 
-/* An error on the way must not stand in for the refusal.  Raising it let go of held interrupts. */
+/* To the server's log. */
 static void
-drop_error(MemoryContext context, uint32 held)
+log_line(Attempt *attempt)
 {
+	StringInfoData line;
+
+	initStringInfo(&line);
+	write_line(&line, attempt, MAX_VALUE);
+	authz_denial_log(line.data);
+	authz_denialqueue_count_logged();
+}
+
+static void
+note_lock(LWLock *lock, LWLockMode mode, void *held)
+{
+	*(bool *) held = true;
+}
+
+/* Does this process hold one?  Then it must neither wait nor read the catalog. */
+static bool
+holds_lwlock(void)
+{
+	bool		held = false;
+
+	ForEachLWLockHeldByMe(note_lock, &held);
+	return held;
+}
+
+/*
+ * Take a step that may raise; false if it did, and then nothing that it held is
+ * held any more, provided that subtransactions are possible.  Raising lets go of
+ * held interrupts.
+ */
+static bool
+try_step(void (*step) (Attempt *), Attempt *attempt, bool subtransaction)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	uint32		held = InterruptHoldoffCount;
+	volatile bool done = false;
+
+	if (subtransaction)
+	{
+		BeginInternalSubTransaction(NULL);
+		MemoryContextSwitchTo(context);
+	}
+	PG_TRY();
+	{
+		step(attempt);
+		if (subtransaction)
+			ReleaseCurrentSubTransaction();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		/* An error must not stand in for the refusal. */
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		InterruptHoldoffCount = held;
+		if (subtransaction)
+			RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
 	MemoryContextSwitchTo(context);
-	FlushErrorState();
-	InterruptHoldoffCount = held;
+	CurrentResourceOwner = owner;
+	return done;
 }
 
 void
 authz_denial_record(const AuthzDenial *denial)
 {
-	MemoryContext context = CurrentMemoryContext;
 	Attempt		attempt = {.denial = denial, .recorded_at = GetCurrentTimestamp(), .policy_version = -1};
-	uint32		held;
+	bool		subtransaction = IsTransactionState() && !IsInParallelMode() && !IsParallelWorker();
+	bool		only_log = holds_lwlock();
 
-	/* Who ends his own session in time is on record all the same: FATAL could not be caught. */
+	/* Who ends their own session in time is on record all the same: FATAL could not be caught. */
 	HOLD_INTERRUPTS();
-	held = InterruptHoldoffCount;
-
-	PG_TRY();
-	{
-		look_up(&attempt);
-	}
-	PG_CATCH();
-	{
-		drop_error(context, held);
-	}
-	PG_END_TRY();
-
-	PG_TRY();
-	{
-		hand_over(&attempt);
-	}
-	PG_CATCH();
-	{
-		drop_error(context, held);
+	if (!only_log && !try_step(look_up, &attempt, subtransaction))
+		only_log = !subtransaction;
+	if (!try_step(only_log ? log_line : hand_over, &attempt, subtransaction && !only_log))
 		ereport(LOG_SERVER_ONLY,
 				(errmsg("could not record a denied attempt"), errhidestmt(true), errhidecontext(true)));
-	}
-	PG_END_TRY();
 	RESUME_INTERRUPTS();
 }
 

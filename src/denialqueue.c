@@ -211,6 +211,13 @@ authz_denialqueue_put(const char *line, int length, bool has_table)
 	return outcome == OUTCOME_QUEUED;
 }
 
+void
+authz_denialqueue_count_logged(void)
+{
+	if (queue != NULL)
+		pg_atomic_fetch_add_u64(&queue->logged, 1);
+}
+
 /*
  * For who removes records
  */

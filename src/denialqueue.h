@@ -51,6 +51,9 @@ typedef enum AuthzDenialWriterState
  */
 extern bool authz_denialqueue_put(const char *line, int length, bool has_table);
 
+/* For any backend: it has written a record to the server's log without asking the queue. */
+extern void authz_denialqueue_count_logged(void);
+
 /* For the one process that may remove a database's records: its writer, or the launcher if it has none. */
 extern int	authz_denialqueue_collect(Oid database, AuthzQueuedDenial **records);
 extern void authz_denialqueue_release(AuthzQueuedDenial **records, int n);	/* they are in the table */

@@ -50,6 +50,7 @@
 #include "masked.h"
 #include "masked_view.h"
 #include "masking.h"
+#include "viewlock.h"
 #include "visible.h"
 #include "visibleplan.h"
 
@@ -223,6 +224,7 @@ find_calls(Node *node, Preparation *preparation)
 	}
 	if (IsA(node, Query))
 	{
+		authz_viewlock_add((Query *) node);
 		authz_inline_mark_policies((Query *) node);
 		inline_functions((Query *) node, preparation->depends);
 		return query_tree_walker((Query *) node, find_calls, preparation, 0);

@@ -13,6 +13,8 @@
  * set read while the counter moved is used once and read again next time.
  * Relations that conditions read, and parents whose policies and owner hold for
  * a child, are remembered as well: when one of them changes, every set is stale.
+ * Between transactions, when nobody holds a set, all are forgotten if there are
+ * more than MAX_KEPT: a session may see any number of temporary tables.
  *
  * Combining policies is not done here but by inline.c (one expression) and
  * evaluate.c (values): two writings of one rule, which the tests hold against
@@ -23,6 +25,7 @@
 
 #include "access/htup_details.h"
 #include "access/sysattr.h"
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
@@ -40,6 +43,8 @@
 #include "policyset.h"
 #include "recursion.h"
 #include "stats.h"
+
+#define MAX_KEPT	500				/* sets and references, each */
 
 /* A text of a clause and its tree, NULL until it is needed. */
 typedef struct Parsed
@@ -626,8 +631,36 @@ authz_policyset_invalidations(void)
 	return invalidations;
 }
 
+/* Forget everything. */
+static void
+forget_sets(void)
+{
+	HASH_SEQ_STATUS status;
+	AuthzPolicySet *set;
+	Reference  *reference;
+
+	hash_seq_init(&status, sets);
+	while ((set = hash_seq_search(&status)) != NULL)
+	{
+		MemoryContextDelete(set->context);
+		(void) hash_search(sets, &set->relid, HASH_REMOVE, NULL);
+	}
+	hash_seq_init(&status, references);
+	while ((reference = hash_seq_search(&status)) != NULL)
+		(void) hash_search(references, &reference->relid, HASH_REMOVE, NULL);
+}
+
+static void
+end_transaction(XactEvent event, void *arg)
+{
+	if ((event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE) && sets != NULL &&
+		(hash_get_num_entries(sets) > MAX_KEPT || hash_get_num_entries(references) > MAX_KEPT))
+		forget_sets();
+}
+
 void
 authz_policyset_init(void)
 {
+	RegisterXactCallback(end_transaction, NULL);
 	authz_catalog_on_relation_changed(relation_changed);
 }

@@ -3,7 +3,8 @@
  *	  Which tables are audited for reads: asked for every table of every query.
  *
  * Kept by OID until the relcache entry is invalidated, which a change in
- * authz.audited_table does.  The callback sets flags; entries are never removed.
+ * authz.audited_table does.  The callback sets flags.  All entries are forgotten
+ * when there are MAX_STATES: a session may see any number of temporary tables.
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
@@ -15,6 +16,8 @@
 #include "readaudit.h"
 #include "catalog.h"
 
+#define MAX_STATES	1000
+
 /* Is a table audited for reads? */
 typedef struct TableState
 {
@@ -25,6 +28,7 @@ typedef struct TableState
 } TableState;
 
 static HTAB *states = NULL;
+static uint64 invalidations = 0;
 
 /* When a relation changed: sets flags only. */
 static void
@@ -33,6 +37,7 @@ relation_changed(Oid relid)
 	HASH_SEQ_STATUS status;
 	TableState *state;
 
+	invalidations++;
 	if (states == NULL)
 		return;
 	if (OidIsValid(relid))
@@ -47,56 +52,68 @@ relation_changed(Oid relid)
 		state->valid = false;
 }
 
-static const TableState *
-find_state(Oid relid)
+static void
+make_states(void)
 {
+	HASHCTL		info = {0};
+
+	info.keysize = sizeof(Oid);
+	info.entrysize = sizeof(TableState);
+	info.hcxt = TopMemoryContext;
+	states = hash_create("authz tables audited for reads", 64, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* Forget all; their memory serves those that come. */
+static void
+forget_states(void)
+{
+	HASH_SEQ_STATUS status;
+	TableState *state;
+
+	hash_seq_init(&status, states);
+	while ((state = hash_seq_search(&status)) != NULL)
+		(void) hash_search(states, &state->relid, HASH_REMOVE, NULL);
+}
+
+static TableState
+get_state(Oid relid)
+{
+	TableState	loaded = {.relid = relid};
 	TableState *state;
 	AuthzAudited audited;
-	bool		found;
+	uint64		before = invalidations;
 
 	if (states == NULL)
+		make_states();
+	state = hash_search(states, &relid, HASH_FIND, NULL);
+	if (state != NULL && state->valid)
+		return *state;
+	if (authz_catalog_audited(relid, &audited))
 	{
-		HASHCTL		info = {0};
-
-		info.keysize = sizeof(Oid);
-		info.entrysize = sizeof(TableState);
-		info.hcxt = TopMemoryContext;
-		states = hash_create("authz tables audited for reads", 64, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		loaded.reads = audited.reads;
+		loaded.trail = audited.trail;
 	}
-	state = hash_search(states, &relid, HASH_ENTER, &found);
-	if (found && state->valid)
-		return state;
-	/* Valid first: what is invalidated while it is read is read again next time. */
-	state->reads = false;
-	state->valid = true;
-	PG_TRY();
-	{
-		found = authz_catalog_audited(relid, &audited);
-	}
-	PG_CATCH();
-	{
-		/* Nothing is removed meanwhile: the entry stays where it is. */
-		state->valid = false;
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	state->reads = found && audited.reads;
-	state->trail = audited.trail;
-	return state;
+	/* What was invalidated while it was read is read again next time. */
+	loaded.valid = before == invalidations;
+	if (hash_get_num_entries(states) >= MAX_STATES)
+		forget_states();
+	state = hash_search(states, &relid, HASH_ENTER, NULL);
+	*state = loaded;
+	return loaded;
 }
 
 bool
 authz_readaudit_recorded(Oid relid, int64 *trail)
 {
-	const TableState *state;
+	TableState	state;
 
 	/* Without the table nothing is: the extension is being created, or not here. */
 	if (relid < FirstNormalObjectId || !OidIsValid(authz_catalog_table(AUTHZ_TABLE_AUDITED_TABLE)))
 		return false;
-	state = find_state(relid);
+	state = get_state(relid);
 	if (trail != NULL)
-		*trail = state->trail;
-	return state->reads;
+		*trail = state.trail;
+	return state.reads;
 }
 
 void

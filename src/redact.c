@@ -185,6 +185,7 @@ emit_log(ErrorData *edata)
 void
 authz_redact_token_set(const char *token)
 {
+	uint64		query_id = pgstat_get_my_query_id();
 	char	   *shown;
 
 	set_at = GetCurrentStatementStartTimestamp();
@@ -194,6 +195,8 @@ authz_redact_token_set(const char *token)
 	if (token == NULL || strstr(shown, token) == NULL || !hide_tokens(shown))
 		strlcpy(shown, HIDDEN, strlen(shown) + 1);
 	pgstat_report_activity(STATE_RUNNING, shown);
+	/* Reporting forgets the query id, which records of what the client's statement does after this still need. */
+	pgstat_report_query_id(query_id, true);
 	pfree(shown);
 }
 

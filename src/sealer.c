@@ -4,9 +4,10 @@
  *	  authz.audit_seal_interval, in each database where something was recorded.
  *
  * Backends mark their database in shared memory when they record.  The launcher
- * (worker.c) starts a sealer for each marked one, one after the other.  A sealer
- * lives for one authz.audit_seal(), some milliseconds where little is new: who
- * drops a database, or copies it, waits for it for five seconds before he fails.
+ * (worker.c) starts a sealer for each marked one, one after the other, and says
+ * in the log if one keeps the others waiting.  A sealer lives for one
+ * authz.audit_seal(), some milliseconds where little is new: who drops a database,
+ * or copies it, waits for it for five seconds before they fail.
  *
  * No mark is lost.  The launcher takes it away before it starts the sealer, and
  * puts it back unless that one says that it has sealed all.  That it has not if
@@ -66,6 +67,7 @@
 #define NAME			"authz sealer"
 #define MAX_MARKS		1024
 #define LOCK_TIMEOUT	"1s"	/* another sealer is at work then, or an administrator: next time */
+#define LONG_TIME		10000	/* ms at work after which the log says that others wait for a sealer */
 #define SEAL			"SELECT authz.audit_seal()"
 
 typedef struct Mark
@@ -100,6 +102,8 @@ typedef struct Round
 	int			next;
 	BackgroundWorkerHandle *handle; /* NULL: none */
 	Order		order;
+	TimestampTz started_at;		/* of the sealer at work */
+	bool		is_late;		/* it takes long, and the log says so */
 	bool		is_crowded;		/* no sealer could be started, and the log says so */
 } Round;
 
@@ -311,8 +315,12 @@ authz_sealer_main(Datum arg)
 	pqsignal(SIGTERM, die);		/* at once: what is not committed is sealed another time */
 	BackgroundWorkerUnblockSignals();
 
-	/* A seal must not be lost with the server when somebody has its digest: so it waits for a standby as others do. */
-	authz_worker_connect(order.database, LOCK_TIMEOUT, "on");
+	/*
+	 * It waits for no standby: one that is away would stop sealing, and keep
+	 * the lock on the seals, in every database.  A seal that a standby has not
+	 * got is made there again, from the same records.
+	 */
+	authz_worker_connect(order.database, LOCK_TIMEOUT, "local");
 	pgstat_report_activity(STATE_RUNNING, SEAL);
 	if (try_to_seal())
 		pg_atomic_write_u64(&shared->done, order.ticket);
@@ -457,6 +465,8 @@ start_sealer(Round *round)
 	}
 	round->next++;
 	round->is_crowded = false;
+	round->started_at = GetCurrentTimestamp();
+	round->is_late = false;
 	return true;
 }
 
@@ -477,6 +487,24 @@ is_busy(Round *round)
 	return false;
 }
 
+/* Say if the sealer takes long.  Returns after how many ms to look again; -1: no more. */
+static long
+watch_sealer(Round *round, TimestampTz now)
+{
+	TimestampTz due = TimestampTzPlusMilliseconds(round->started_at, LONG_TIME);
+
+	if (round->is_late)
+		return -1;
+	if (now < due)
+		return Min(TimestampDifferenceMilliseconds(now, due), LONG_TIME);
+	ereport(LOG,
+			(errmsg("sealing the audit log of database with OID %u takes longer than %d seconds",
+					round->order.database, LONG_TIME / 1000),
+			 errdetail("Those of other databases are sealed when it has ended.")));
+	round->is_late = true;
+	return -1;
+}
+
 /* Those of the round that were not looked after are for the next one. */
 static void
 give_up_round(Round *round)
@@ -493,7 +521,7 @@ authz_sealer_tend(void)
 	TimestampTz due;
 
 	if (is_busy(round))
-		return -1;
+		return watch_sealer(round, now);
 	if (authz_audit_seal_interval == 0)
 	{
 		give_up_round(round);

@@ -3,10 +3,11 @@
  *	  The INSTEAD OF trigger of masked views: what changed in a row of the view
  *	  is written to the table.
  *
- * What the caller read was masked, and may be old: a row is written only if the
- * view would still show all of it as it did.  With an ordinary view a
- * concurrent change would have the statement's WHERE looked at again; from here
- * nobody can, so that is a serialization failure.
+ * What the caller read was masked: a row is written only if the view would still
+ * show all of it as it did.  Other transactions cannot have changed the row, it
+ * was locked before it came here (viewlock.c).  But masks or policies may have
+ * changed, or a trigger or function of this statement; that is a serialization
+ * failure.
  *-------------------------------------------------------------------------
  */
 #include "compat.h"

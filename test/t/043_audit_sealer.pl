@@ -186,6 +186,31 @@ like($said, qr/FATAL:  terminating background worker "authz audit sealer" due to
 like($said, qr/LOG:  audit log of database "postgres" is not sealed now: a table of it is locked/, 'kept out: the log says it');
 unlike($said, qr/ERROR:/, 'kept out: as no error');
 
+# A synchronous standby that is not there keeps no sealer, nor its lock, nor any other database waiting.
+$node->append_conf('postgresql.conf', q{synchronous_standby_names = 'nobody'});
+$node->reload;
+$node->poll_query_until('postgres', q{SELECT setting = 'nobody' FROM pg_settings WHERE name = 'synchronous_standby_names'}) or die;
+for my $database (qw(postgres second postgres))
+{
+	sql($node, "SET synchronous_commit = local; $write", $database);
+	sealed($node, "no standby, $database", $database);
+}
+sql($node, q{SET synchronous_commit = local; SELECT authz.audit_seal()});
+$node->append_conf('postgresql.conf', q{synchronous_standby_names = ''});
+$node->reload;
+$node->poll_query_until('postgres', q{SELECT setting = '' FROM pg_settings WHERE name = 'synchronous_standby_names'}) or die;
+
+# One that takes long keeps the others waiting: the log says it, once.
+$log = -s $node->logfile;
+sql($node, q{CREATE FUNCTION slow() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(12); RETURN true; END';
+	ALTER TABLE authz.audit_batch ADD CONSTRAINT slow CHECK (slow()) NOT VALID});
+sql($node, $write);
+$node->wait_for_log(qr/LOG:  sealing the audit log of database with OID \d+ takes longer than 10 seconds/, $log);
+ok($node->poll_query_until('postgres', "$unsealed = 0", 't'), 'slow: sealed');
+is(scalar(() = slurp_file($node->logfile, $log) =~ /takes longer than/g), 1, 'slow: said once');
+wait_for_end($node);
+sql($node, 'ALTER TABLE authz.audit_batch DROP CONSTRAINT slow; DROP FUNCTION slow');
+
 # Sealing fails.
 $before = sql($node, 'SELECT max(batch) FROM authz.audit_batch');
 sql($node, "ALTER TABLE authz.audit_batch ADD CONSTRAINT full_up CHECK (batch <= $before)");

@@ -323,6 +323,28 @@ drained($node);
 is(rows($node, $n + 8), $n + 8, 'the others: on record');
 $n += 8;
 
+# Nobody waits with a page locked: a function that an index calls while it splits one is refused something.
+$node->safe_psql('postgres', <<~'SQL');
+	CREATE FUNCTION attempt() RETURNS void LANGUAGE sql VOLATILE AS $$ INSERT INTO orders VALUES (1, 7, 'foreign value') $$;
+	CREATE FUNCTION gap(a float8, b float8) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS
+		$$ BEGIN IF current_setting('test.attempt', true) = 'on' THEN PERFORM attempt(); END IF; RETURN a - b; END $$;
+	CREATE TYPE span AS RANGE (subtype = float8, subtype_diff = gap);
+	CREATE TABLE spans (s span);
+	CREATE INDEX ON spans USING gist (s);
+	GRANT INSERT ON spans TO app;
+	SQL
+($lock, $client) = fill($node);
+$stats = stats($node);
+$client->query('SET test.attempt = on');
+is($client->query('INSERT INTO spans SELECT span(i, i + 1) FROM generate_series(1, 1000) i'), $refused, 'with a page locked: refused');
+is(stats($node)->{waited}, $stats->{waited}, 'with a page locked: at once');
+is(stats($node)->{logged}, $stats->{logged} + 1, 'with a page locked: counted');
+is_deeply([ map { "$_->{action} $_->{kind} $_->{reason}" } logged($node) ], ['insert write no policy permits the new row'], 'with a page locked: in the log');
+$lock->close;
+drained($node);
+is(rows($node, $n + 8), $n + 8, 'with a page locked: the others are on record');
+$n += 8;
+
 $node->append_conf('postgresql.conf', q{authz.denial_queue_full = 'log'});
 $node->reload;
 $node->poll_query_until('postgres', q{SELECT setting = 'log' FROM pg_settings WHERE name = 'authz.denial_queue_full'}) or die;

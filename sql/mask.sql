@@ -15,11 +15,13 @@ CREATE TABLE authz.mask (
 	changed_at		timestamptz NOT NULL,
 	changed_by		name NOT NULL,
 	depends_on		oid[] NOT NULL,
+	reads_settings	text,
 	CONSTRAINT mask_pkey PRIMARY KEY (relation, column_name, priority),
 	CONSTRAINT mask_roles_given CHECK (
 		pg_catalog.cardinality(roles) OPERATOR(pg_catalog.>) 0 AND
 		pg_catalog.array_position(roles, NULL) IS NULL),
-	CONSTRAINT mask_valid_during_not_empty CHECK (NOT pg_catalog.isempty(valid_during))
+	CONSTRAINT mask_valid_during_not_empty CHECK (NOT pg_catalog.isempty(valid_during)),
+	CONSTRAINT mask_reads_settings_has_reason CHECK (reads_settings OPERATOR(pg_catalog.<>) '')
 );
 COMMENT ON TABLE authz.mask IS 'masks; a change binds the next statement of every session';
 COMMENT ON COLUMN authz.mask.relation IS 'protected table';
@@ -36,6 +38,7 @@ COMMENT ON COLUMN authz.mask.version IS 'number of the change that made it so, s
 COMMENT ON COLUMN authz.mask.changed_at IS 'when the change was made: start of its transaction';
 COMMENT ON COLUMN authz.mask.changed_by IS 'session user who made the change';
 COMMENT ON COLUMN authz.mask.depends_on IS 'objects whose change may break the mask';
+COMMENT ON COLUMN authz.mask.reads_settings IS 'why it may read settings of the session; NULL: it may not';
 
 CREATE FUNCTION authz.canonicalise_mask() RETURNS trigger
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_canonicalise_mask';
@@ -44,6 +47,10 @@ COMMENT ON FUNCTION authz.canonicalise_mask() IS 'trigger: checks mask and condi
 CREATE FUNCTION authz.check_mask(relation regclass, column_name name, mask text) RETURNS void
 LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_check_mask';
 COMMENT ON FUNCTION authz.check_mask(regclass, name, text) IS 'raises if a stored mask cannot be read any more';
+
+CREATE FUNCTION authz.mask_reads_settings(relation regclass, column_name name, mask text) RETURNS text
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_mask_reads_settings';
+COMMENT ON FUNCTION authz.mask_reads_settings(regclass, name, text) IS 'what in a stored mask reads settings of the session; NULL if nothing does';
 
 -- Names the change, unless a superuser restores a row with all that says so.
 CREATE FUNCTION authz.number_mask() RETURNS trigger
@@ -139,20 +146,21 @@ COMMENT ON FUNCTION authz.require_mask(regclass, name, integer) IS 'raises if th
 
 CREATE FUNCTION authz.create_mask(
 	on_table regclass, column_name name, mask text, roles text[] DEFAULT '{*}', condition text DEFAULT 'true',
-	priority integer DEFAULT 100, valid_during tstzrange DEFAULT '(,)', description text DEFAULT NULL) RETURNS void
+	priority integer DEFAULT 100, valid_during tstzrange DEFAULT '(,)', description text DEFAULT NULL,
+	reads_settings text DEFAULT NULL) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
-	INSERT INTO authz.mask (relation, column_name, priority, mask, roles, condition, valid_during, description)
+	INSERT INTO authz.mask (relation, column_name, priority, mask, roles, condition, valid_during, description, reads_settings)
 		VALUES (on_table, create_mask.column_name, create_mask.priority, create_mask.mask, roles, condition,
-				valid_during, description);
+				valid_during, description, reads_settings);
 END;
-COMMENT ON FUNCTION authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text) IS
+COMMENT ON FUNCTION authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text, text) IS
 	'mask a column for roles, where a condition is true; the lowest priority that applies decides';
 
 CREATE FUNCTION authz.alter_mask(
 	on_table regclass, column_name name, mask text DEFAULT NULL, roles text[] DEFAULT NULL, condition text DEFAULT NULL,
 	priority integer DEFAULT 100, valid_during tstzrange DEFAULT NULL, description text DEFAULT NULL,
-	enabled boolean DEFAULT NULL) RETURNS void
+	enabled boolean DEFAULT NULL, reads_settings text DEFAULT NULL) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
 	SELECT authz.require_mask(on_table, column_name, priority);
@@ -162,11 +170,12 @@ BEGIN ATOMIC
 		condition = coalesce(alter_mask.condition, m.condition),
 		valid_during = coalesce(alter_mask.valid_during, m.valid_during),
 		description = nullif(coalesce(alter_mask.description, m.description), ''),
-		enabled = coalesce(alter_mask.enabled, m.enabled)
+		enabled = coalesce(alter_mask.enabled, m.enabled),
+		reads_settings = nullif(coalesce(alter_mask.reads_settings, m.reads_settings), '')
 	WHERE m.relation = on_table AND m.column_name = alter_mask.column_name AND m.priority = alter_mask.priority;
 END;
-COMMENT ON FUNCTION authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean) IS
-	'change what is given of the mask with this priority; an empty description takes it away';
+COMMENT ON FUNCTION authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean, text) IS
+	'change what is given of the mask with this priority; an empty description or reads_settings takes it away';
 
 CREATE FUNCTION authz.drop_mask(on_table regclass, column_name name, priority integer DEFAULT 100) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -179,16 +188,16 @@ COMMENT ON FUNCTION authz.drop_mask(regclass, name, integer) IS
 	'drop a mask; without its last one the column is shown as it is';
 
 REVOKE ALL ON FUNCTION
-	authz.canonicalise_mask(), authz.check_mask(regclass, name, text), authz.number_mask(), authz.masked_support(internal), authz.is_masked_support(internal),
+	authz.canonicalise_mask(), authz.check_mask(regclass, name, text), authz.mask_reads_settings(regclass, name, text), authz.number_mask(), authz.masked_support(internal), authz.is_masked_support(internal),
 	authz.require_mask(regclass, name, integer),
-	authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text),
-	authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean),
+	authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text, text),
+	authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean, text),
 	authz.drop_mask(regclass, name, integer)
 	FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
 	authz.require_mask(regclass, name, integer),
-	authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text),
-	authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean),
+	authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text, text),
+	authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean, text),
 	authz.drop_mask(regclass, name, integer)
 	TO authz_admin;
 -- Everybody: masked views call the first for whoever asks.

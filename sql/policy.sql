@@ -17,6 +17,7 @@ CREATE TABLE authz.policy (
 	changed_at		timestamptz NOT NULL,
 	changed_by		name NOT NULL,
 	depends_on		oid[] NOT NULL,
+	reads_settings	text,
 	CONSTRAINT policy_pkey PRIMARY KEY (relation, name),
 	CONSTRAINT policy_name_given CHECK (name OPERATOR(pg_catalog.<>) ''),
 	CONSTRAINT policy_effect_known CHECK (effect OPERATOR(pg_catalog.=) ANY (ARRAY['permit', 'forbid'])),
@@ -31,7 +32,8 @@ CREATE TABLE authz.policy (
 	CONSTRAINT policy_columns_are_set CHECK (
 		columns IS NULL OR (pg_catalog.cardinality(columns) OPERATOR(pg_catalog.>) 0 AND
 							actions OPERATOR(pg_catalog.&&) ARRAY['insert', 'update'])),
-	CONSTRAINT policy_valid_during_not_empty CHECK (NOT pg_catalog.isempty(valid_during))
+	CONSTRAINT policy_valid_during_not_empty CHECK (NOT pg_catalog.isempty(valid_during)),
+	CONSTRAINT policy_reads_settings_has_reason CHECK (reads_settings OPERATOR(pg_catalog.<>) '')
 );
 COMMENT ON TABLE authz.policy IS 'policies; a change binds the next statement of every session';
 COMMENT ON COLUMN authz.policy.relation IS 'protected table whose rows are the resource';
@@ -49,6 +51,7 @@ COMMENT ON COLUMN authz.policy.changed_at IS 'when the change was made: start of
 COMMENT ON COLUMN authz.policy.version IS 'number of the change that made it so, see authz.policy_history';
 COMMENT ON COLUMN authz.policy.changed_by IS 'session user who made the change';
 COMMENT ON COLUMN authz.policy.depends_on IS 'objects whose change may break a condition';
+COMMENT ON COLUMN authz.policy.reads_settings IS 'why it may read settings of the session; NULL: it may not';
 
 CREATE FUNCTION authz.require_owner() RETURNS trigger
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_require_owner';
@@ -65,6 +68,10 @@ COMMENT ON FUNCTION authz.table_changed() IS 'trigger: tells every session that 
 CREATE FUNCTION authz.check_condition(relation regclass, condition text) RETURNS void
 LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_check_condition';
 COMMENT ON FUNCTION authz.check_condition(regclass, text) IS 'raises if a stored condition cannot be read any more';
+
+CREATE FUNCTION authz.condition_reads_settings(relation regclass, condition text) RETURNS text
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_condition_reads_settings';
+COMMENT ON FUNCTION authz.condition_reads_settings(regclass, text) IS 'what in a stored condition reads settings of the session; NULL if nothing does';
 
 CREATE FUNCTION authz.require_roles(roles text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -194,21 +201,21 @@ COMMENT ON FUNCTION authz.require_policy(text, regclass) IS 'raises if there is 
 CREATE FUNCTION authz.create_policy(
 	name text, on_table regclass, actions text[], condition text DEFAULT 'true', roles text[] DEFAULT '{*}',
 	check_condition text DEFAULT NULL, columns name[] DEFAULT NULL, effect text DEFAULT 'permit',
-	valid_during tstzrange DEFAULT '(,)', description text DEFAULT NULL) RETURNS void
+	valid_during tstzrange DEFAULT '(,)', description text DEFAULT NULL, reads_settings text DEFAULT NULL) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
 	INSERT INTO authz.policy (relation, name, effect, actions, roles, condition, check_condition, columns,
-							  valid_during, description)
+							  valid_during, description, reads_settings)
 		VALUES (on_table, create_policy.name, effect, actions, roles, condition, check_condition, columns,
-				valid_during, description);
+				valid_during, description, reads_settings);
 END;
-COMMENT ON FUNCTION authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text) IS
+COMMENT ON FUNCTION authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, text) IS
 	'make a policy; it binds the next statement of every session';
 
 CREATE FUNCTION authz.alter_policy(
 	name text, on_table regclass, actions text[] DEFAULT NULL, condition text DEFAULT NULL, roles text[] DEFAULT NULL,
 	check_condition text DEFAULT NULL, columns name[] DEFAULT NULL, effect text DEFAULT NULL,
-	valid_during tstzrange DEFAULT NULL, description text DEFAULT NULL) RETURNS void
+	valid_during tstzrange DEFAULT NULL, description text DEFAULT NULL, reads_settings text DEFAULT NULL) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
 	SELECT authz.require_policy(name, on_table);
@@ -220,11 +227,12 @@ BEGIN ATOMIC
 		columns = nullif(coalesce(alter_policy.columns, p.columns), '{}'),
 		effect = coalesce(alter_policy.effect, p.effect),
 		valid_during = coalesce(alter_policy.valid_during, p.valid_during),
-		description = nullif(coalesce(alter_policy.description, p.description), '')
+		description = nullif(coalesce(alter_policy.description, p.description), ''),
+		reads_settings = nullif(coalesce(alter_policy.reads_settings, p.reads_settings), '')
 	WHERE p.relation = on_table AND p.name = alter_policy.name COLLATE "C";
 END;
-COMMENT ON FUNCTION authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text) IS
-	'change what is given; an empty check_condition, columns or description takes that one away';
+COMMENT ON FUNCTION authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, text) IS
+	'change what is given; an empty check_condition, columns, description or reads_settings takes that one away';
 
 CREATE FUNCTION authz.drop_policy(name text, on_table regclass) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -254,16 +262,16 @@ COMMENT ON FUNCTION authz.disable_policy(text, regclass) IS 'keep a policy but d
 
 REVOKE ALL ON FUNCTION
 	authz.require_owner(), authz.canonicalise_policy(), authz.table_changed(), authz.number_policy(),
-	authz.check_condition(regclass, text), authz.permits_support(internal),
+	authz.check_condition(regclass, text), authz.condition_reads_settings(regclass, text), authz.permits_support(internal),
 	authz.require_roles(text[]), authz.require_policy(text, regclass),
-	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
-	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
+	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, text),
+	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, text),
 	authz.drop_policy(text, regclass), authz.enable_policy(text, regclass), authz.disable_policy(text, regclass)
 	FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
 	authz.require_roles(text[]), authz.require_policy(text, regclass),
-	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
-	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text),
+	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, text),
+	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, text),
 	authz.drop_policy(text, regclass), authz.enable_policy(text, regclass), authz.disable_policy(text, regclass)
 	TO authz_admin;
 -- Everybody: row security calls the first two for whoever asks, and permits_row tells him about himself.

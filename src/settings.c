@@ -471,13 +471,13 @@ check_value_function(SQLValueFunction *function, SettingsWalk *walk)
 static bool
 check_domain(CoerceToDomain *coercion, SettingsWalk *walk)
 {
-	DomainConstraintRef constraints;
+	DomainConstraintRef *constraints = palloc(sizeof(DomainConstraintRef)); /* the memory context keeps it */
 	ListCell   *lc;
 
 	if (!visit(&walk->domains, coercion->resulttype))
 		return false;
-	InitDomainConstraintRef(coercion->resulttype, &constraints, CurrentMemoryContext, false);
-	foreach(lc, constraints.constraints)
+	InitDomainConstraintRef(coercion->resulttype, constraints, CurrentMemoryContext, false);
+	foreach(lc, constraints->constraints)
 	{
 		DomainConstraintState *constraint = lfirst(lc);
 

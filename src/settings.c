@@ -170,33 +170,34 @@ check_aggregate(Oid function, Node *node, SettingsWalk *walk)
 	return result;
 }
 
-/* The arguments that a call leaves to the function are still to come. */
+/* The arguments that a call leaves to the function are still to come: any of its defaults, perhaps. */
 static bool
-check_default_arguments(HeapTuple tuple, Node *node, SettingsWalk *walk)
+check_default_arguments(HeapTuple tuple, List *args, Node *node, SettingsWalk *walk)
 {
 	bool		isnull;
-	Datum		value = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proargdefaults, &isnull);
+	Datum		value;
 
+	if (list_length(args) >= ((Form_pg_proc) GETSTRUCT(tuple))->pronargs)
+		return false;
+	value = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proargdefaults, &isnull);
 	return !isnull && walk_apart(stringToNode(TextDatumGetCString(value)), node, walk);
 }
 
 static bool
-check_users_function(Oid function, Node *node, SettingsWalk *walk)
+check_users_function(Oid function, List *args, Node *node, SettingsWalk *walk)
 {
-	HeapTuple	tuple;
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool		first = visit(&walk->functions, function);
 	bool		result = false;
 
-	if (!visit(&walk->functions, function))
-		return false;
 	check_stack_depth();
-	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", function);
-	if (((Form_pg_proc) GETSTRUCT(tuple))->prokind == PROKIND_AGGREGATE)
+	if (first && ((Form_pg_proc) GETSTRUCT(tuple))->prokind == PROKIND_AGGREGATE)
 		result = check_aggregate(function, node, walk);
-	else if (!is_steady(tuple, node, walk))
+	else if (first && !is_steady(tuple, node, walk))
 		walk->found.functions = list_append_unique_oid(walk->found.functions, function);
-	result = result || check_default_arguments(tuple, node, walk);
+	result = result || check_default_arguments(tuple, args, node, walk);
 	ReleaseSysCache(tuple);
 	return result;
 }
@@ -380,7 +381,7 @@ check_function(Oid function, List *args, Node *node, SettingsWalk *walk)
 	const AuthzKnownReader *reading;
 
 	if (function >= FirstNormalObjectId)
-		return get_func_namespace(function) != authz_catalog_schema() && check_users_function(function, node, walk);
+		return get_func_namespace(function) != authz_catalog_schema() && check_users_function(function, args, node, walk);
 
 	form = authz_settinglist_accepted(function);
 	if (form && form->rule == AUTHZ_PLAIN_ARGUMENTS)

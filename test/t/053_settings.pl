@@ -114,14 +114,16 @@ sub answers
 	my ($session) = @_;
 	my $record = q{SELECT string_agg(concat_ws(' ', relation, subject, roles, key, old_values, new_values), ';') FROM
 		(SELECT * FROM authz.audit_log WHERE action = 'update' ORDER BY id DESC LIMIT 1) l};
-	my @answer = map { $session->query("SET authz.token = '$_'") =~ s/ \(.*//r } $late, $forged, $good;
 
-	push @answer, map { $session->query($_) } $rows, $decisions,
+	# Loads the library: before that, a token is not looked at.
+	$session->query('SELECT authz.subject()');
+	my @answer = map { $session->query("SET authz.token = '$_'") } $late, $forged, $good;
+
+	push @answer, map { $session->query($_) } "$rows; $decisions",
 		# The rows' own values, which the image holds; what was changed is changed back.
 		'UPDATE public.doc SET share = -share, born = born OPERATOR(pg_catalog.+) 0, body = body, seen = seen, moment = moment OPERATOR(pg_catalog.+) \'1 second\'::pg_catalog.interval,'
 		. ' price = price OPERATOR(pg_catalog.*) 1, ratio = -ratio WHERE id OPERATOR(pg_catalog.=) 1';
-	push @answer, $watcher->query($record);
-	$watcher->query(q{UPDATE doc SET share = 0.1, moment = '2026-01-22 08:00+00', ratio = 1 / 3.0 WHERE id = 1});
+	push @answer, $watcher->query($record . q{; UPDATE doc SET share = 0.1, moment = '2026-01-22 08:00+00', ratio = 1 / 3.0 WHERE id = 1});
 	return join("\n", @answer);
 }
 
@@ -157,7 +159,7 @@ for my $line (split /\n/, $watcher->query(q{SELECT name, context, vartype, curre
 	ok(@others > 0, "a value of $name is known") if @others == 0;
 	push @settings, map { { name => $name, context => $context, value => $_ } } @others;
 }
-cmp_ok(scalar(@settings), '>', 250, 'settings are tried');
+cmp_ok(scalar(@settings), '>', 200, 'settings are tried');
 
 sub quoted { return "'" . $_[0] . "'"; }
 
@@ -181,6 +183,7 @@ sub holds
 }
 
 # By SET, and a seal under each.
+my $began = time;
 my (@by_set, @seals);
 for my $setting (grep { $_->{context} eq 'user' } @settings)
 {
@@ -193,6 +196,7 @@ for my $setting (grep { $_->{context} eq 'user' } @settings)
 	push @seals, "$setting->{name}=$setting->{value}" if $sealer->query('SELECT authz.audit_seal() IS NOT NULL') ne 't';
 	$sealer->query("RESET $setting->{name}");
 }
+note('by SET: ', time - $began, ' s');
 is("@by_set", '', 'by SET');
 is("@seals", '', 'seals are made');
 
@@ -206,6 +210,7 @@ for my $setting (@settings)
 	push @by_packet, "$setting->{name}=$setting->{value}" if $fresh->{failed} || !holds($setting, 'the start-up packet', answers($fresh));
 	$fresh->close;
 }
+note('all: ', time - $began, ' s');
 is("@by_packet", '', 'by the start-up packet');
 for my $options ('-P', '-O', '-fs -fi', '-P -c enable_sort=off -c DateStyle=SQL')
 {

@@ -31,6 +31,8 @@
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "nodes/nodeFuncs.h"
+#include "parser/parse_coerce.h"
+#include "parser/parsetree.h"
 #include "rewrite/rewriteSupport.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/array.h"
@@ -362,7 +364,7 @@ name_of(Oid function, Node *node)
 							format_type_be(exprType((Node *) ((CoerceViaIO *) node)->arg)),
 							format_type_be(exprType(node)));
 		case T_FuncExpr:
-			if (((FuncExpr *) node)->funcid == function &&
+			if (((FuncExpr *) node)->funcid == function && ((FuncExpr *) node)->args != NIL &&
 				(((FuncExpr *) node)->funcformat == COERCE_EXPLICIT_CAST || ((FuncExpr *) node)->funcformat == COERCE_IMPLICIT_CAST))
 				return psprintf("the conversion of type %s to type %s",
 								format_type_be(exprType(linitial(((FuncExpr *) node)->args))),
@@ -565,6 +567,66 @@ check_cast(CoerceViaIO *cast, SettingsWalk *walk)
 		check_conversion(cast->resulttype, true, (Node *) cast, walk);
 }
 
+/* The planner brings columns of a UNION to their common type, which the tree does not show. */
+static bool
+check_set_column(Node *column, Oid type, SettingsWalk *walk)
+{
+	Oid			from = exprType(column);
+	Oid			function;
+
+	switch (from == type ? COERCION_PATH_NONE : find_coercion_pathway(type, from, COERCION_IMPLICIT, &function))
+	{
+		case COERCION_PATH_FUNC:
+			return check_function(function, list_make1(column), column, walk);
+		case COERCION_PATH_COERCEVIAIO:
+			return check_conversion(from, false, column, walk) || check_conversion(type, true, column, walk);
+		case COERCION_PATH_ARRAYCOERCE:
+			return found(walk, column, "the common type of a set operation", "settings or the state of the session", AUTHZ_SETTING_HINT);
+		case COERCION_PATH_NONE:
+		case COERCION_PATH_RELABELTYPE:
+			return false;
+	}
+	return false;
+}
+
+/* `types` are those that the columns become further up. */
+static bool
+check_set_operation(Node *node, List *types, Query *query, SettingsWalk *walk)
+{
+	SetOperationStmt *operation;
+	ListCell   *column;
+	ListCell   *type;
+
+	if (IsA(node, RangeTblRef))
+	{
+		RangeTblEntry *rte = rt_fetch(((RangeTblRef *) node)->rtindex, query->rtable);
+
+		type = list_head(types);
+		foreach(column, rte->subquery->targetList)
+		{
+			TargetEntry *entry = lfirst_node(TargetEntry, column);
+
+			if (entry->resjunk)
+				continue;
+			if (check_set_column((Node *) entry->expr, lfirst_oid(type), walk))
+				return true;
+			type = lnext(types, type);
+		}
+		return false;
+	}
+	check_stack_depth();
+	operation = castNode(SetOperationStmt, node);
+	forboth(column, operation->colTypes, type, types)
+	{
+		CaseTestExpr value = {.xpr.type = T_CaseTestExpr, .typeId = lfirst_oid(column)};
+
+		if (check_set_column((Node *) &value, lfirst_oid(type), walk))
+			return true;
+	}
+	return check_set_operation(operation->larg, operation->colTypes, query, walk) ||
+		check_set_operation(operation->rarg, operation->colTypes, query, walk);
+}
+
 /* What is special about the node itself. */
 static bool
 check_node(Node *node, SettingsWalk *walk)
@@ -573,6 +635,10 @@ check_node(Node *node, SettingsWalk *walk)
 
 	switch (nodeTag(node))
 	{
+		case T_Query:
+			return ((Query *) node)->setOperations != NULL &&
+				check_set_operation(((Query *) node)->setOperations,
+									((SetOperationStmt *) ((Query *) node)->setOperations)->colTypes, (Query *) node, walk);
 		case T_CoerceViaIO:
 			return check_cast((CoerceViaIO *) node, walk);
 		case T_SQLValueFunction:

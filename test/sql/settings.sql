@@ -71,8 +71,8 @@ SELECT * FROM try(ARRAY['to_char(amount, ''FM990.00'') = ''x''', 'to_char(at, ''
 -- Every STABLE function of PostgreSQL is refused, but these; so one that a new version brings is refused first.
 CREATE FUNCTION call(function oid) RETURNS text LANGUAGE sql STABLE RETURN (
 	SELECT format('pg_catalog.%I(%s) IS NULL', p.proname, string_agg('NULL::' || CASE t.oid::regtype::text
-		WHEN '"any"' THEN 'text' WHEN 'anyelement' THEN 'text' WHEN 'anynonarray' THEN 'int' WHEN 'anyarray' THEN 'text[]' WHEN 'anyenum' THEN 'mood'
-		WHEN 'record' THEN 'pair' ELSE t.oid::regtype::text END, ', ' ORDER BY a.n))
+		WHEN '"any"' THEN 'text' WHEN 'anyelement' THEN 'text' WHEN 'anynonarray' THEN 'int' WHEN 'anyarray' THEN 'text[]' WHEN 'anyenum' THEN 'settings.mood'
+		WHEN 'record' THEN 'pg_namespace' ELSE t.oid::regtype::text END, ', ' ORDER BY a.n))
 	FROM pg_proc p LEFT JOIN LATERAL unnest(p.proargtypes) WITH ORDINALITY a(type, n) ON true LEFT JOIN pg_type t ON t.oid = a.type
 	WHERE p.oid = call.function GROUP BY p.oid);
 CREATE FUNCTION is_refused(function oid) RETURNS boolean LANGUAGE plpgsql AS $$
@@ -84,9 +84,11 @@ EXCEPTION WHEN invalid_object_definition THEN
 	RETURN SQLERRM = 'condition must not depend on settings of the session';
 END
 $$;
-SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.provolatile = 's' AND p.prokind = 'f' AND NOT p.proretset
-	AND NOT p.proargtypes::oid[] && ARRAY['internal'::regtype, 'cstring'::regtype]::oid[] AND p.prorettype NOT IN ('cstring'::regtype, 'internal'::regtype)
-	AND NOT is_refused(p.oid) ORDER BY p.oid::regprocedure::text COLLATE "C";
+WITH stable AS MATERIALIZED (
+	SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.provolatile = 's' AND p.prokind = 'f' AND NOT p.proretset
+	AND NOT EXISTS (SELECT FROM pg_type t WHERE t.oid = ANY (p.proargtypes || p.prorettype) AND t.typtype = 'p'
+		AND t.typname NOT IN ('any', 'anyelement', 'anynonarray', 'anyarray', 'anyenum')))
+SELECT s.oid::regprocedure FROM stable s WHERE NOT is_refused(s.oid) ORDER BY s.oid::regprocedure::text COLLATE "C";
 
 -- Where it hides: a view, a domain's check, a default argument, a body, an operator, an aggregate.
 CREATE VIEW days AS SELECT id, day::text AS day FROM doc;
@@ -97,9 +99,10 @@ CREATE OPERATOR ~~~ (LEFTARG = date, RIGHTARG = timestamptz, FUNCTION = date_eq_
 CREATE AGGREGATE last_day(date) (SFUNC = date_larger, STYPE = date, FINALFUNC = timestamptz);
 SELECT * FROM try(ARRAY['EXISTS (SELECT FROM days d WHERE d.day = ''x'')', 'day::new_year = day', 'with_default()', 'day ~~~ moment',
 	'(SELECT max(d.day::text) FROM doc d) = ''x''', '(SELECT last_day(d.day) FROM doc d) = moment', 'CASE WHEN id = 1 THEN day::text ELSE name END = ''x''', 'COALESCE(name, day::text) = ''x''', 'ARRAY[name, day::text] = tags',
-	'id IN (SELECT d.id FROM doc d ORDER BY d.day::text LIMIT 1)', 'EXISTS (WITH w AS (SELECT d.day::text FROM doc d) SELECT FROM w)', 'EXISTS (VALUES (day::text))',
+	'id IN (SELECT d.id FROM doc d ORDER BY d.day::text LIMIT 1)', 'EXISTS (WITH w AS (SELECT d.day::text FROM doc d) SELECT FROM w)', 'EXISTS (VALUES (day::text))', 'moment IN (SELECT d.day FROM doc d UNION SELECT now())', 'moment IN (SELECT now() UNION ALL (SELECT d.day FROM doc d EXCEPT SELECT d.day FROM doc d))',
+	'EXISTS (SELECT FROM doc d JOIN (SELECT now() AS day) n USING (day))',
 	'EXISTS (SELECT FROM unnest(ARRAY[day::text]) u)', 'EXISTS (SELECT FROM doc d JOIN doc e ON d.day::text = e.name)']);
-SELECT * FROM try(ARRAY['EXISTS (SELECT FROM doc d WHERE d.name = ''x'')', 'day::first_day = day', 'with_default(name)']);
+SELECT * FROM try(ARRAY['EXISTS (SELECT FROM doc d WHERE d.name = ''x'')', 'day::first_day = day', 'with_default(name)', 'day IN (SELECT d.day FROM doc d UNION SELECT NULL)', 'at IN (SELECT d.day FROM doc d UNION SELECT d.at FROM doc d)']);
 
 -- Position and hint.
 \set VERBOSITY default

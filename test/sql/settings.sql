@@ -187,8 +187,7 @@ SELECT authz.create_mask('doc', 'name', 'null', '{staff}', priority => 10);
 SELECT authz.create_masked_view('doc', 'doc_view');
 GRANT SELECT ON doc_view TO regress_authz_user;
 \t
-\setenv PGOPTIONS -P
-\c
+\c -reuse-previous=on "options=-P"
 \t
 SHOW ignore_system_indexes;
 -- One about the index of a TOAST table, of which core has no other way.
@@ -203,8 +202,7 @@ SELECT authz.assume('bob', '{}');
 SELECT id, coalesce(name, 'masked') FROM settings.doc_view;
 COMMIT;
 RESET ROLE;
-\setenv PGOPTIONS
-\c
+\c -reuse-previous=on "options="
 SET client_min_messages = error;
 DROP SCHEMA settings CASCADE;
 REVOKE ALL ON FUNCTION authz.assume FROM regress_authz_user;

@@ -25,12 +25,10 @@ my %left_out = (
 my %refusing = (
 	'row_security=off' => qr/^ERROR 42501 query would be affected by row-level security policy/,
 	'restrict_nonsystem_relation_kind=view' => qr/^ERROR 55000 access to non-system view "doc_view" is restricted/,
-	'statement_timeout=1' => qr/^(?:ERROR 57014 canceling statement|\w)/,
+	'statement_timeout=1' => qr/^ERROR 57014 canceling statement/,
 	'default_transaction_read_only=on' => qr/^ERROR 25006/,
 	'transaction_read_only=on' => qr/^ERROR 25006/,
-	'exit_on_error=on' => qr/./,
-	'default_transaction_isolation=serializable' => qr/^ERROR 0A000 authz.audit_seal|./,
-	'default_transaction_isolation=repeatable read' => qr/./);
+	'exit_on_error=on' => qr/./);
 
 # Other values of strings: every string setting has some here.
 my %strings = (
@@ -183,7 +181,6 @@ sub holds
 }
 
 # By SET, and a seal under each.
-my $began = time;
 my (@by_set, @seals);
 for my $setting (grep { $_->{context} eq 'user' } @settings)
 {
@@ -196,13 +193,12 @@ for my $setting (grep { $_->{context} eq 'user' } @settings)
 	push @seals, "$setting->{name}=$setting->{value}" if $sealer->query('SELECT authz.audit_seal() IS NOT NULL') ne 't';
 	$sealer->query("RESET $setting->{name}");
 }
-note('by SET: ', time - $began, ' s');
 is("@by_set", '', 'by SET');
 is("@seals", '', 'seals are made');
 
-# By the start-up packet.
-my @by_packet;
-for my $setting (@settings)
+# By the start-up packet: one value of each.  The server refuses connections that set a transaction's parameters.
+my (@by_packet, %in_packet);
+for my $setting (grep { $_->{name} !~ /^transaction_/ && !$in_packet{ $_->{name} }++ } @settings)
 {
 	my $value = $setting->{value} =~ s/ /\\ /gr;
 	my $fresh = connect_as_app("-c $setting->{name}=$value");
@@ -210,11 +206,9 @@ for my $setting (@settings)
 	push @by_packet, "$setting->{name}=$setting->{value}" if $fresh->{failed} || !holds($setting, 'the start-up packet', answers($fresh));
 	$fresh->close;
 }
-note('all: ', time - $began, ' s');
 is("@by_packet", '', 'by the start-up packet');
-for my $options ('-P', '-O', '-fs -fi', '-P -c enable_sort=off -c DateStyle=SQL')
+for my $options ('-P', '-fs -fi', '-P -c enable_sort=off -c DateStyle=SQL')
 {
-	next if $options eq '-O';    # superusers only
 	my $fresh = connect_as_app($options);
 
 	is(answers($fresh), $expected, "start-up options $options");

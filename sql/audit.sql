@@ -347,7 +347,7 @@ BEGIN
 	END LOOP;
 	PERFORM authz.check_audit(ARRAY[on_table::oid] || ARRAY(SELECT d::oid FROM authz.descendants(on_table) d), 'audit');
 	SELECT t.relation, authz.audit_problem(t) INTO child, problem FROM authz.audited_table t
-		WHERE NOT t.complete AND t.relation IN (SELECT d FROM authz.descendants(on_table) d) LIMIT 1;
+		WHERE NOT t.complete AND t.relation IN (SELECT d FROM authz.descendants(on_table) d) ORDER BY t.relation::oid LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION 'table %, part of table %, cannot be audited so', child, on_table
 			USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = upper(left(problem, 1)) || substr(problem, 2) || '.';
@@ -387,7 +387,7 @@ BEGIN
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call authz.unaudit_schema first.';
 	END IF;
 	SELECT i.inhparent::regclass INTO parent FROM pg_inherits i JOIN authz.audited_table t ON t.relation = i.inhparent
-		WHERE i.inhrelid = on_table AND t.active LIMIT 1;
+		WHERE i.inhrelid = on_table AND t.active ORDER BY i.inhseqno LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION 'table % is part of audited table %', on_table, parent
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call authz.unaudit for the parent, or detach the part first.';

@@ -78,7 +78,7 @@ BEGIN
 		-- On its own, or as part of another parent; its own parts follow it.
 		UPDATE authz.audited_table t SET logical = coalesce(
 				(SELECT p.logical FROM pg_inherits i JOIN authz.audited_table p ON p.relation = i.inhparent
-					WHERE i.inhrelid = detached.relation AND p.active LIMIT 1), detached.relation)
+					WHERE i.inhrelid = detached.relation AND p.active ORDER BY i.inhseqno LIMIT 1), detached.relation)
 			WHERE t.relation = detached.relation
 				OR t.active AND t.logical = detached.logical AND t.relation IN (SELECT d FROM authz.descendants(detached.relation) d);
 		PERFORM authz.check_audit(ARRAY[detached.relation::oid], action);
@@ -153,7 +153,7 @@ BEGIN
 		RETURN;
 	END IF;
 	SELECT o.objid, o.object_identity INTO dropped FROM pg_event_trigger_dropped_objects() o
-		WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND authz.is_audited(o.objid) LIMIT 1;
+		WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND authz.is_audited(o.objid) ORDER BY o.objid LIMIT 1;
 	IF FOUND THEN
 		PERFORM authz.refuse_audit(lower(TG_TAG), dropped.objid, 'only an administrator of authz may', format('table %s is audited', dropped.object_identity),
 			'Its rows would go unrecorded.', 'An administrator of authz may drop it, which is recorded.');

@@ -263,7 +263,7 @@ DECLARE
 					  FROM authz.audit_batch b WHERE b.kind = 'seal' ORDER BY b.batch DESC LIMIT 1);
 	result bigint;
 BEGIN
-	EXECUTE format('SELECT coalesce(l.id, 0) FROM ONLY %s l WHERE l.id IS NULL OR l.id < 1 OR l.transaction_id IS NULL OR l.id > $1 AND l.transaction_id >= $2 AND l.transaction_id IS DISTINCT FROM $3 LIMIT 1',
+	EXECUTE format('SELECT min(coalesce(l.id, 0)) FROM ONLY %s l WHERE l.id IS NULL OR l.id < 1 OR l.transaction_id IS NULL OR l.id > $1 AND l.transaction_id >= $2 AND l.transaction_id IS DISTINCT FROM $3',
 				   partition::regclass)
 		INTO result USING coalesce(border, 9223372036854775807), pg_snapshot_xmax(pg_current_snapshot()), pg_current_xact_id_if_assigned();
 	RETURN result;

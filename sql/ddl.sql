@@ -120,7 +120,7 @@ BEGIN
 										AND NOT EXISTS (SELECT FROM authz.protected_table x WHERE x.relation = i.inhparent))
 									THEN 'it would be read unfiltered through a parent that is not protected'
 								 ELSE authz.native_policy_problem(t.relation) END) p(problem)
-		WHERE t.complete AND t.relation = ANY (touched) AND p.problem IS NOT NULL LIMIT 1;
+		WHERE t.complete AND t.relation = ANY (touched) AND p.problem IS NOT NULL ORDER BY t.relation::oid LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION 'table % is protected by authz', relation
 			USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('With this command %s.', problem),

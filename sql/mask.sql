@@ -16,13 +16,15 @@ CREATE TABLE authz.mask (
 	changed_by		name NOT NULL,
 	depends_on		oid[] NOT NULL,
 	name			text COLLATE "C" NOT NULL,
+	reads_settings	text,
 	CONSTRAINT mask_pkey PRIMARY KEY (relation, column_name, priority),
 	CONSTRAINT mask_name_key UNIQUE (relation, name),
 	CONSTRAINT mask_name_given CHECK (name OPERATOR(pg_catalog.<>) ''),
 	CONSTRAINT mask_roles_given CHECK (
 		pg_catalog.cardinality(roles) OPERATOR(pg_catalog.>) 0 AND
 		pg_catalog.array_position(roles, NULL) IS NULL),
-	CONSTRAINT mask_valid_during_not_empty CHECK (NOT pg_catalog.isempty(valid_during))
+	CONSTRAINT mask_valid_during_not_empty CHECK (NOT pg_catalog.isempty(valid_during)),
+	CONSTRAINT mask_reads_settings_has_reason CHECK (reads_settings OPERATOR(pg_catalog.<>) '')
 );
 COMMENT ON TABLE authz.mask IS 'masks; a change binds the next statement of every session';
 COMMENT ON COLUMN authz.mask.relation IS 'protected table';
@@ -40,6 +42,7 @@ COMMENT ON COLUMN authz.mask.changed_at IS 'when the change was made: start of i
 COMMENT ON COLUMN authz.mask.changed_by IS 'session user who made the change';
 COMMENT ON COLUMN authz.mask.depends_on IS 'objects whose change may break the mask';
 COMMENT ON COLUMN authz.mask.name IS 'unique for the table; if none is given, made from the name of the column';
+COMMENT ON COLUMN authz.mask.reads_settings IS 'why it may read settings of the session; NULL: it may not';
 
 CREATE FUNCTION authz.canonicalise_mask() RETURNS trigger
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_canonicalise_mask';
@@ -48,6 +51,10 @@ COMMENT ON FUNCTION authz.canonicalise_mask() IS 'trigger: checks mask and condi
 CREATE FUNCTION authz.check_mask(relation regclass, column_name name, mask text, objects oid[]) RETURNS void
 LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_check_mask';
 COMMENT ON FUNCTION authz.check_mask(regclass, name, text, oid[]) IS 'raises if a stored mask cannot be read any more, or names other objects than these';
+
+CREATE FUNCTION authz.mask_reads_settings(relation regclass, column_name name, mask text) RETURNS text
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_mask_reads_settings';
+COMMENT ON FUNCTION authz.mask_reads_settings(regclass, name, text) IS 'what in a stored mask reads settings of the session; NULL if nothing does';
 
 -- Names the change, unless a superuser restores a row with all that says so.
 CREATE FUNCTION authz.number_mask() RETURNS trigger
@@ -217,27 +224,28 @@ COMMENT ON FUNCTION authz.place_mask(regclass, name, integer, text) IS
 CREATE FUNCTION authz.create_mask(
 	on_table regclass, column_name name, mask text, roles text[] DEFAULT '{*}', condition text DEFAULT 'true',
 	priority integer DEFAULT NULL, valid_during tstzrange DEFAULT '(,)', description text DEFAULT NULL,
-	name text DEFAULT NULL, replace boolean DEFAULT false) RETURNS void
+	name text DEFAULT NULL, reads_settings text DEFAULT NULL, replace boolean DEFAULT false) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
-	INSERT INTO authz.mask AS m (relation, column_name, priority, mask, roles, condition, valid_during, description, name)
+	INSERT INTO authz.mask AS m (relation, column_name, priority, mask, roles, condition, valid_during, description, name, reads_settings)
 		VALUES (on_table, create_mask.column_name, authz.place_mask(on_table, create_mask.column_name, create_mask.priority, create_mask.name),
-				create_mask.mask, roles, condition, valid_during, description, create_mask.name)
+				create_mask.mask, roles, condition, valid_during, description, create_mask.name, reads_settings)
 		ON CONFLICT (relation, name) DO UPDATE SET
 			column_name = excluded.column_name, priority = excluded.priority, mask = excluded.mask, roles = excluded.roles,
-			condition = excluded.condition, valid_during = excluded.valid_during, description = excluded.description
+			condition = excluded.condition, valid_during = excluded.valid_during, description = excluded.description,
+			reads_settings = excluded.reads_settings
 		WHERE CASE WHEN authz.require_replace(replace, format('mask "%s" for table "%s" already exists', m.name, m.relation)) THEN
-			(m.column_name, m.priority, m.mask, m.roles, m.condition, m.valid_during, m.description) IS DISTINCT FROM
+			(m.column_name, m.priority, m.mask, m.roles, m.condition, m.valid_during, m.description, m.reads_settings) IS DISTINCT FROM
 			(excluded.column_name, excluded.priority, excluded.mask, excluded.roles, excluded.condition, excluded.valid_during,
-			 excluded.description) END;
+			 excluded.description, excluded.reads_settings) END;
 END;
-COMMENT ON FUNCTION authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text, text, boolean) IS
+COMMENT ON FUNCTION authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text, text, text, boolean) IS
 	'mask a column for roles, where a condition is true; the lowest priority that applies decides, without one it comes last; replace: one of this name becomes as given, and stays enabled or disabled';
 
 CREATE FUNCTION authz.alter_mask(
 	on_table regclass, column_name name, mask text DEFAULT NULL, roles text[] DEFAULT NULL, condition text DEFAULT NULL,
 	priority integer DEFAULT NULL, valid_during tstzrange DEFAULT NULL, description text DEFAULT NULL,
-	enabled boolean DEFAULT NULL, name text DEFAULT NULL) RETURNS void
+	enabled boolean DEFAULT NULL, name text DEFAULT NULL, reads_settings text DEFAULT NULL) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
 	SELECT authz.find_mask(on_table, alter_mask.column_name, alter_mask.priority, alter_mask.name);
@@ -248,12 +256,13 @@ BEGIN ATOMIC
 		priority = coalesce(alter_mask.priority, m.priority),
 		valid_during = coalesce(alter_mask.valid_during, m.valid_during),
 		description = nullif(coalesce(alter_mask.description, m.description), ''),
-		enabled = coalesce(alter_mask.enabled, m.enabled)
+		enabled = coalesce(alter_mask.enabled, m.enabled),
+		reads_settings = nullif(coalesce(alter_mask.reads_settings, m.reads_settings), '')
 	WHERE m.relation = on_table AND m.column_name = alter_mask.column_name
 		AND m.priority = (SELECT authz.find_mask(on_table, alter_mask.column_name, alter_mask.priority, alter_mask.name));
 END;
-COMMENT ON FUNCTION authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean, text) IS
-	'change what is given of the mask with this name (priority is then its new one), or with this priority, or with 100; an empty description takes it away';
+COMMENT ON FUNCTION authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean, text, text) IS
+	'change what is given of the mask with this name (priority is then its new one), or with this priority, or with 100; an empty description or reads_settings takes it away';
 
 CREATE FUNCTION authz.drop_mask(on_table regclass, column_name name, priority integer DEFAULT NULL, name text DEFAULT NULL) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -267,16 +276,16 @@ COMMENT ON FUNCTION authz.drop_mask(regclass, name, integer, text) IS
 	'drop the mask with this name, or with this priority, or with 100; without its last one the column is shown as it is';
 
 REVOKE ALL ON FUNCTION
-	authz.canonicalise_mask(), authz.check_mask(regclass, name, text, oid[]), authz.number_mask(), authz.warn_of_unreachable_mask(), authz.masked_support(internal), authz.is_masked_support(internal),
+	authz.canonicalise_mask(), authz.check_mask(regclass, name, text, oid[]), authz.mask_reads_settings(regclass, name, text), authz.number_mask(), authz.warn_of_unreachable_mask(), authz.masked_support(internal), authz.is_masked_support(internal),
 	authz.find_mask(regclass, name, integer, text), authz.place_mask(regclass, name, integer, text),
-	authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text, text, boolean),
-	authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean, text),
+	authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text, text, text, boolean),
+	authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean, text, text),
 	authz.drop_mask(regclass, name, integer, text)
 	FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
 	authz.find_mask(regclass, name, integer, text), authz.place_mask(regclass, name, integer, text),
-	authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text, text, boolean),
-	authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean, text),
+	authz.create_mask(regclass, name, text, text[], text, integer, tstzrange, text, text, text, boolean),
+	authz.alter_mask(regclass, name, text, text[], text, integer, tstzrange, text, boolean, text, text),
 	authz.drop_mask(regclass, name, integer, text)
 	TO authz_admin;
 -- Everybody: masked views call the first for whoever asks.

@@ -18,6 +18,7 @@ CREATE TABLE authz.policy (
 	changed_by		name NOT NULL,
 	depends_on		oid[] NOT NULL,
 	may_hide		boolean NOT NULL DEFAULT false,
+	reads_settings	text,
 	CONSTRAINT policy_pkey PRIMARY KEY (relation, name),
 	CONSTRAINT policy_name_given CHECK (name OPERATOR(pg_catalog.<>) ''),
 	CONSTRAINT policy_effect_known CHECK (effect OPERATOR(pg_catalog.=) ANY (ARRAY['permit', 'forbid'])),
@@ -34,7 +35,8 @@ CREATE TABLE authz.policy (
 							actions OPERATOR(pg_catalog.&&) ARRAY['insert', 'update'])),
 	CONSTRAINT policy_valid_during_not_empty CHECK (NOT pg_catalog.isempty(valid_during)),
 	CONSTRAINT policy_may_hide_is_of_update CHECK (
-		NOT may_hide OR (effect OPERATOR(pg_catalog.=) 'permit' AND actions OPERATOR(pg_catalog.@>) ARRAY['update']))
+		NOT may_hide OR (effect OPERATOR(pg_catalog.=) 'permit' AND actions OPERATOR(pg_catalog.@>) ARRAY['update'])),
+	CONSTRAINT policy_reads_settings_has_reason CHECK (reads_settings OPERATOR(pg_catalog.<>) '')
 );
 COMMENT ON TABLE authz.policy IS 'policies; a change binds the next statement of every session';
 COMMENT ON COLUMN authz.policy.relation IS 'protected table whose rows are the resource';
@@ -54,6 +56,7 @@ COMMENT ON COLUMN authz.policy.version IS 'number of the change that made it so,
 COMMENT ON COLUMN authz.policy.changed_by IS 'session user who made the change';
 COMMENT ON COLUMN authz.policy.depends_on IS 'objects whose change may break a condition';
 COMMENT ON COLUMN authz.policy.may_hide IS 'the new row of an UPDATE that this policy permits need not be visible afterwards';
+COMMENT ON COLUMN authz.policy.reads_settings IS 'why it may read settings of the session; NULL: it may not';
 
 CREATE FUNCTION authz.require_owner() RETURNS trigger
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_require_owner';
@@ -70,6 +73,10 @@ COMMENT ON FUNCTION authz.table_changed() IS 'trigger: tells every session that 
 CREATE FUNCTION authz.check_condition(relation regclass, condition text, objects oid[]) RETURNS void
 LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_check_condition';
 COMMENT ON FUNCTION authz.check_condition(regclass, text, oid[]) IS 'raises if a stored condition cannot be read any more, or names other objects than these';
+
+CREATE FUNCTION authz.condition_reads_settings(relation regclass, condition text) RETURNS text
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authz_condition_reads_settings';
+COMMENT ON FUNCTION authz.condition_reads_settings(regclass, text) IS 'what in a stored condition reads settings of the session; NULL if nothing does';
 
 CREATE FUNCTION authz.require_roles(roles text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -217,29 +224,31 @@ CREATE FUNCTION authz.create_policy(
 	name text, on_table regclass, actions text[], condition text DEFAULT 'true', roles text[] DEFAULT '{*}',
 	check_condition text DEFAULT NULL, columns name[] DEFAULT NULL, effect text DEFAULT 'permit',
 	valid_during tstzrange DEFAULT '(,)', description text DEFAULT NULL, may_hide boolean DEFAULT false,
-	replace boolean DEFAULT false) RETURNS void
+	reads_settings text DEFAULT NULL, replace boolean DEFAULT false) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
 	INSERT INTO authz.policy AS p (relation, name, effect, actions, roles, condition, check_condition, columns,
-								   valid_during, description, may_hide)
+								   valid_during, description, may_hide, reads_settings)
 		VALUES (on_table, create_policy.name, effect, actions, roles, condition, check_condition, columns,
-				valid_during, description, may_hide)
+				valid_during, description, may_hide, reads_settings)
 		ON CONFLICT (relation, name) DO UPDATE SET
 			effect = excluded.effect, actions = excluded.actions, roles = excluded.roles, condition = excluded.condition,
 			check_condition = excluded.check_condition, columns = excluded.columns,
-			valid_during = excluded.valid_during, description = excluded.description, may_hide = excluded.may_hide
+			valid_during = excluded.valid_during, description = excluded.description, may_hide = excluded.may_hide,
+			reads_settings = excluded.reads_settings
 		WHERE CASE WHEN authz.require_replace(replace, format('policy "%s" for table "%s" already exists', p.name, p.relation)) THEN
-			(p.effect, p.actions, p.roles, p.condition, p.check_condition, p.columns, p.valid_during, p.description, p.may_hide) IS DISTINCT FROM
+			(p.effect, p.actions, p.roles, p.condition, p.check_condition, p.columns, p.valid_during, p.description, p.may_hide, p.reads_settings) IS DISTINCT FROM
 			(excluded.effect, excluded.actions, excluded.roles, excluded.condition, excluded.check_condition, excluded.columns,
-			 excluded.valid_during, excluded.description, excluded.may_hide) END;
+			 excluded.valid_during, excluded.description, excluded.may_hide, excluded.reads_settings) END;
 END;
-COMMENT ON FUNCTION authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean, boolean) IS
+COMMENT ON FUNCTION authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean, text, boolean) IS
 	'make a policy; it binds the next statement of every session; replace: one of this name becomes as given, and stays enabled or disabled';
 
 CREATE FUNCTION authz.alter_policy(
 	name text, on_table regclass, actions text[] DEFAULT NULL, condition text DEFAULT NULL, roles text[] DEFAULT NULL,
 	check_condition text DEFAULT NULL, columns name[] DEFAULT NULL, effect text DEFAULT NULL,
-	valid_during tstzrange DEFAULT NULL, description text DEFAULT NULL, may_hide boolean DEFAULT NULL) RETURNS void
+	valid_during tstzrange DEFAULT NULL, description text DEFAULT NULL, may_hide boolean DEFAULT NULL,
+	reads_settings text DEFAULT NULL) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
 	SELECT authz.require_policy(name, on_table);
@@ -252,11 +261,12 @@ BEGIN ATOMIC
 		effect = coalesce(alter_policy.effect, p.effect),
 		valid_during = coalesce(alter_policy.valid_during, p.valid_during),
 		description = nullif(coalesce(alter_policy.description, p.description), ''),
-		may_hide = coalesce(alter_policy.may_hide, p.may_hide)
+		may_hide = coalesce(alter_policy.may_hide, p.may_hide),
+		reads_settings = nullif(coalesce(alter_policy.reads_settings, p.reads_settings), '')
 	WHERE p.relation = on_table AND p.name = alter_policy.name COLLATE "C";
 END;
-COMMENT ON FUNCTION authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean) IS
-	'change what is given; an empty check_condition, columns or description takes that one away';
+COMMENT ON FUNCTION authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean, text) IS
+	'change what is given; an empty check_condition, columns, description or reads_settings takes that one away';
 
 CREATE FUNCTION authz.drop_policy(name text, on_table regclass) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -286,16 +296,16 @@ COMMENT ON FUNCTION authz.disable_policy(text, regclass) IS 'keep a policy but d
 
 REVOKE ALL ON FUNCTION
 	authz.require_owner(), authz.canonicalise_policy(), authz.table_changed(), authz.number_policy(),
-	authz.check_condition(regclass, text, oid[]), authz.permits_support(internal),
+	authz.check_condition(regclass, text, oid[]), authz.condition_reads_settings(regclass, text), authz.permits_support(internal),
 	authz.require_roles(text[]), authz.require_policy(text, regclass),
-	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean, boolean),
-	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean),
+	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean, text, boolean),
+	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean, text),
 	authz.drop_policy(text, regclass), authz.enable_policy(text, regclass), authz.disable_policy(text, regclass)
 	FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
 	authz.require_roles(text[]), authz.require_policy(text, regclass),
-	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean, boolean),
-	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean),
+	authz.create_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean, text, boolean),
+	authz.alter_policy(text, regclass, text[], text, text[], text, name[], text, tstzrange, text, boolean, text),
 	authz.drop_policy(text, regclass), authz.enable_policy(text, regclass), authz.disable_policy(text, regclass)
 	TO authz_admin;
 -- Everybody: row security calls the first three for whoever asks, visible stands in conditions, permits_row tells them about themselves.

@@ -367,7 +367,7 @@ BEGIN
 	END LOOP;
 	-- A part of a protected table goes back under that table's policies, with its own parts.
 	SELECT t.logical INTO parent FROM pg_inherits i JOIN authz.protected_table t ON t.relation = i.inhparent
-		WHERE i.inhrelid = unprotect.relation LIMIT 1;
+		WHERE i.inhrelid = unprotect.relation ORDER BY i.inhseqno LIMIT 1;
 	IF FOUND THEN
 		UPDATE authz.protected_table t SET logical = parent WHERE t.logical = unprotect.relation;
 		RETURN;

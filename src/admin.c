@@ -26,6 +26,7 @@
 #include "condition.h"
 #include "masktext.h"
 #include "nullable.h"
+#include "settings.h"
 #include "trigger.h"
 #include "visible.h"
 
@@ -80,6 +81,17 @@ parse(Relation relation, AttrNumber column, const char *text)
 		authz_masktext_parse(relation, owner, column, text);
 }
 
+/* Parse what somebody wrote: names are theirs, values of literals everybody's. */
+static Node *
+parse_written(Relation relation, AttrNumber column, const char *text)
+{
+	int			level = authz_condition_enter_literals();
+	Node	   *condition = parse(relation, column, text);
+
+	authz_condition_leave_canonical(level);
+	return condition;
+}
+
 /* Parse canonical text; the result is on the canonical path. */
 static Node *
 parse_canonical(Relation relation, AttrNumber column, const char *text)
@@ -112,15 +124,25 @@ is_short(AttrNumber column, const char *text)
  * Canonical text of a condition or mask, the tree it reads back as, and the
  * objects it names.  Reading it back must give the same text, or it would mean
  * something else tomorrow.  The short name of a mask is canonical as it is.
+ * Raises if it reads settings of the session, unless it may.
  */
 static char *
-canonicalise(Relation relation, AttrNumber column, char *text, const char *old_text, Node **tree, List **objects)
+canonicalise(Relation relation, AttrNumber column, char *text, const char *old_text, bool reads_settings,
+			 Node **tree, List **objects)
 {
 	bool		is_canonical = old_text && strcmp(text, old_text) == 0;
 	Node	   *condition = is_canonical ? parse_canonical(relation, column, text) :
-		parse(relation, column, text);
+		parse_written(relation, column, text);
 	char	   *canonical = text;
 	Node	   *again = condition;
+	int			level;
+
+	if (!reads_settings)
+	{
+		level = authz_condition_enter_canonical();
+		authz_settings_check(condition, column == InvalidAttrNumber ? "condition" : "mask", text);
+		authz_condition_leave_canonical(level);
+	}
 
 	if (!is_short(column, text))
 	{
@@ -259,7 +281,8 @@ authz_canonicalise_policy(PG_FUNCTION_ARGS)
 		if (text == NULL)
 			continue;
 		text = canonicalise(relation, InvalidAttrNumber, text,
-							old ? get_text(old, texts[i], table) : NULL, &condition, &objects);
+							old ? get_text(old, texts[i], table) : NULL,
+							get_text(new, AUTHZ_POLICY_READS_SETTINGS, table) != NULL, &condition, &objects);
 		check_truncate(new, table, condition);
 		report_condition(old, new, table, texts[i], text, condition);
 		values[i] = CStringGetTextDatum(text);
@@ -314,6 +337,7 @@ authz_canonicalise_mask(PG_FUNCTION_ARGS)
 	bool		nulls[3] = {false, false, false};
 	char	   *mask = get_text(new, AUTHZ_MASK_MASK, table);
 	char	   *condition = get_text(new, AUTHZ_MASK_CONDITION, table);
+	bool		reads_settings = get_text(new, AUTHZ_MASK_READS_SETTINGS, table) != NULL;
 	List	   *objects;
 	Relation	relation;
 	AttrNumber	column;
@@ -328,9 +352,10 @@ authz_canonicalise_mask(PG_FUNCTION_ARGS)
 	column = mask_column(new, table, relation);
 
 	condition = canonicalise(relation, InvalidAttrNumber, condition,
-							 old ? get_text(old, AUTHZ_MASK_CONDITION, table) : NULL, &tree, &objects);
+							 old ? get_text(old, AUTHZ_MASK_CONDITION, table) : NULL, reads_settings, &tree, &objects);
 	values[0] = CStringGetTextDatum(canonicalise(relation, column, mask,
-												 old ? get_text(old, AUTHZ_MASK_MASK, table) : NULL, &tree, &objects));
+												 old ? get_text(old, AUTHZ_MASK_MASK, table) : NULL,
+												 reads_settings, &tree, &objects));
 	authz_masktext_try(mask, tree);
 	table_close(relation, AccessShareLock);
 
@@ -371,6 +396,59 @@ require_same_objects(Node *tree, ArrayType *stored)
 	}
 }
 
+/* Text that is NULL if the tree reads no setting. */
+static Datum
+settings_text(FunctionCallInfo fcinfo, Node *tree)
+{
+	int			level = authz_condition_enter_canonical();
+	AuthzSettings settings = authz_settings_find(tree);
+
+	authz_condition_leave_canonical(level);
+	if (settings.reads == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(settings.reads));
+}
+
+PG_FUNCTION_INFO_V1(authz_condition_reads_settings);
+
+/* condition_reads_settings(relation regclass, condition text) -> text: what in a stored condition does, or NULL */
+Datum
+authz_condition_reads_settings(PG_FUNCTION_ARGS)
+{
+	Relation	relation = table_open(PG_GETARG_OID(0), AccessShareLock);
+	Node	   *tree = parse_canonical(relation, InvalidAttrNumber, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+
+	table_close(relation, AccessShareLock);
+	return settings_text(fcinfo, tree);
+}
+
+/* A column that a stored mask is for. */
+static AttrNumber
+stored_mask_column(Relation relation, const char *name)
+{
+	AttrNumber	column = get_attnum(RelationGetRelid(relation), name);
+
+	if (column <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation \"%s\" does not exist", name, RelationGetRelationName(relation))));
+	return column;
+}
+
+PG_FUNCTION_INFO_V1(authz_mask_reads_settings);
+
+/* mask_reads_settings(relation regclass, column_name name, mask text) -> text: the same of a stored mask */
+Datum
+authz_mask_reads_settings(PG_FUNCTION_ARGS)
+{
+	Relation	relation = table_open(PG_GETARG_OID(0), AccessShareLock);
+	AttrNumber	column = stored_mask_column(relation, NameStr(*PG_GETARG_NAME(1)));
+	Node	   *tree = parse_canonical(relation, column, text_to_cstring(PG_GETARG_TEXT_PP(2)));
+
+	table_close(relation, AccessShareLock);
+	return settings_text(fcinfo, tree);
+}
+
 PG_FUNCTION_INFO_V1(authz_check_condition);
 
 /*
@@ -395,13 +473,8 @@ Datum
 authz_check_mask(PG_FUNCTION_ARGS)
 {
 	Relation	relation = table_open(PG_GETARG_OID(0), AccessShareLock);
-	AttrNumber	column = get_attnum(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)));
+	AttrNumber	column = stored_mask_column(relation, NameStr(*PG_GETARG_NAME(1)));
 
-	if (column <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation \"%s\" does not exist",
-						NameStr(*PG_GETARG_NAME(1)), RelationGetRelationName(relation))));
 	require_same_objects(parse_canonical(relation, column, text_to_cstring(PG_GETARG_TEXT_PP(2))), PG_GETARG_ARRAYTYPE_P(3));
 	table_close(relation, AccessShareLock);
 	PG_RETURN_VOID();

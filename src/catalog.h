@@ -50,7 +50,8 @@ typedef enum AuthzPolicyColumn
 	AUTHZ_POLICY_ENABLED,
 	AUTHZ_POLICY_VERSION = 12,
 	AUTHZ_POLICY_DEPENDS_ON = 15,
-	AUTHZ_POLICY_MAY_HIDE
+	AUTHZ_POLICY_MAY_HIDE,
+	AUTHZ_POLICY_READS_SETTINGS
 } AuthzPolicyColumn;
 
 /* The same of authz.mask; see sql/mask.sql. */
@@ -64,7 +65,8 @@ typedef enum AuthzMaskColumn
 	AUTHZ_MASK_CONDITION,
 	AUTHZ_MASK_VALID_DURING,
 	AUTHZ_MASK_ENABLED,
-	AUTHZ_MASK_DEPENDS_ON = 13
+	AUTHZ_MASK_DEPENDS_ON = 13,
+	AUTHZ_MASK_READS_SETTINGS = 15
 } AuthzMaskColumn;
 
 /* The same of authz.protected_table, whose first column is a table as well; see sql/protect.sql. */

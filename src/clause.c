@@ -22,6 +22,7 @@
 #include "clause.h"
 #include "condition.h"
 #include "masktext.h"
+#include "settings.h"
 
 void
 authz_clause_refuse(const char *name, Oid relid, const char *why)
@@ -81,6 +82,7 @@ authz_clause_read(AuthzClause *clause, const char *name, Oid relid, AuthzScan *s
 	clause->valid_during = DatumGetRangeTypePCopy(value);
 	value = authz_catalog_get(scan, tuple, columns->depends_on, &isnull);
 	clause->objects = isnull ? NIL : read_objects(DatumGetArrayTypeP(value));
+	clause->reads_settings = authz_catalog_get_text(scan, tuple, columns->reads_settings) != NULL;
 }
 
 bool
@@ -185,12 +187,23 @@ parse_text(const AuthzClauseText *text, const char *name)
 	return tree;
 }
 
+/* It was refused when it was stored, unless that was before the list of functions or past the triggers. */
+static void
+refuse_settings(Node *tree, const char *name, Oid logical)
+{
+	AuthzSettings settings = authz_settings_find(tree);
+
+	if (settings.reads)
+		authz_clause_refuse(name, logical, psprintf("In it %s.", settings.reads));
+}
+
 Node *
 authz_clause_parse(const AuthzClause *clause, const AuthzClauseText *text)
 {
 	/* Parsing may run code that has the clause read anew, and freed. */
 	const char *name = pstrdup(clause->name);
 	List	   *objects = list_copy(clause->objects);
+	bool		reads_settings = clause->reads_settings;
 	Node	   *tree = parse_text(text, name);
 	ListCell   *lc;
 
@@ -200,5 +213,7 @@ authz_clause_parse(const AuthzClause *clause, const AuthzClauseText *text)
 		if (!list_member_oid(objects, lfirst_oid(lc)))
 			refuse_objects(name, text->logical);
 	}
+	if (!reads_settings)
+		refuse_settings(tree, name, text->logical);
 	return tree;
 }

@@ -23,6 +23,7 @@ typedef struct AuthzClause
 	char	  **roles;
 	RangeType  *valid_during;	/* tstzrange */
 	List	   *objects;		/* OIDs that its texts named when they were stored */
+	bool		reads_settings; /* may its texts read settings of the session? */
 } AuthzClause;
 
 /* Positions of a clause's columns in its table. */
@@ -31,6 +32,7 @@ typedef struct AuthzClauseColumns
 	AttrNumber	roles;
 	AttrNumber	valid_during;
 	AttrNumber	depends_on;
+	AttrNumber	reads_settings;
 } AuthzClauseColumns;
 
 /* Read what is common, into the current memory context; raises if it is not there. */
@@ -65,7 +67,7 @@ typedef struct AuthzClauseText
 	const char *text;
 } AuthzClauseText;
 
-/* Tree of a canonical text; refused under the clause's name if it cannot be read or means other objects now. */
+/* Tree of a canonical text; refused under the clause's name if it cannot be read, means other objects now, or reads settings. */
 extern Node *authz_clause_parse(const AuthzClause *clause, const AuthzClauseText *text);
 
 #endif							/* AUTHZ_CLAUSE_H */

@@ -48,28 +48,56 @@
 /*
  * What reading and writing canonical text depends on.  The settings of who
  * stores a condition and of who runs into it are theirs; with them a date, a
- * string with a backslash or a NULL in an array would be another for each.
+ * string with a backslash or a NULL in an array would be another for each.  Literals
+ * become values when they are read, and those mean the same for everybody.
  */
 static const char *const canonical_settings[][2] = {
-	{"search_path", "pg_catalog, pg_temp"},
+	{"search_path", "pg_catalog, pg_temp"}, /* first: see authz_condition_enter_literals */
 	{"standard_conforming_strings", "on"},
 	{"array_nulls", "on"},
 	{"transform_null_equals", "off"},
 	{"DateStyle", "ISO, YMD"},
 	{"IntervalStyle", "postgres"},
+	{"TimeZone", "UTC"},
+	{"timezone_abbreviations", "Default"},
 	{"extra_float_digits", "3"},
+	{"bytea_output", "hex"},
+	{"lc_monetary", "C"},
+	{"lc_numeric", "C"},
+	{"lc_time", "C"},
+	{"xmlbinary", "base64"},
+	{"xmloption", "content"},
+	{"default_text_search_config", "pg_catalog.simple"},
 	{"quote_all_identifiers", "off"},
 };
+
+static int
+pin_settings(int first)
+{
+	int			level = NewGUCNestLevel();
+
+	for (int i = first; i < lengthof(canonical_settings); i++)
+	{
+		const char *name = canonical_settings[i][0];
+		const char *value = canonical_settings[i][1];
+
+		/* Some cost more to set than to look at. */
+		if (strcmp(GetConfigOption(name, false, false), value) != 0)
+			(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	}
+	return level;
+}
 
 int
 authz_condition_enter_canonical(void)
 {
-	int			level = NewGUCNestLevel();
+	return pin_settings(0);
+}
 
-	for (int i = 0; i < lengthof(canonical_settings); i++)
-		(void) set_config_option(canonical_settings[i][0], canonical_settings[i][1], PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	return level;
+int
+authz_condition_enter_literals(void)
+{
+	return pin_settings(1);
 }
 
 void

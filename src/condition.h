@@ -23,6 +23,9 @@
 extern int	authz_condition_enter_canonical(void);
 extern void authz_condition_leave_canonical(int level);
 
+/* The same, but names resolve in the search_path in force; leave is the same too. */
+extern int	authz_condition_enter_literals(void);
+
 /*
  * Parse a condition over the columns of a relation under the search_path in
  * force.  The tree's Vars have varno 1, level 0; sub-selects are analysed but

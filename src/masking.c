@@ -24,6 +24,7 @@
 
 #include "masking.h"
 #include "pseudonym.h"
+#include "settings.h"
 
 /* One branch: what is shown where the condition is true. */
 typedef Node *(*ShowMask) (const AuthzMaskRule *rule, const Var *column);
@@ -221,7 +222,8 @@ authz_masking_public(AuthzPolicySet *set, const Var *column)
 
 		if (!is_true(rule->condition))
 			continue;
-		if (is_column(rule->value, column->varattno) || depends_on_session(rule->value, NULL))
+		if (is_column(rule->value, column->varattno) || depends_on_session(rule->value, NULL) ||
+			authz_settings_find(rule->value).reads)
 			return NULL;
 		return show_value(rule, column);
 	}

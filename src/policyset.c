@@ -71,6 +71,7 @@ typedef struct AuthzMask
 {
 	AuthzClause clause;
 	AttrNumber	column;
+	int32		priority;
 	bool		enabled;
 	Parsed		condition;
 	Parsed		value;
@@ -199,7 +200,7 @@ static void
 read_policy(AuthzPolicySet *set, AuthzScan *scan, HeapTuple tuple, AuthzPolicy *policy)
 {
 	static const AuthzClauseColumns columns = {
-		AUTHZ_POLICY_ROLES, AUTHZ_POLICY_VALID_DURING, AUTHZ_POLICY_DEPENDS_ON
+		AUTHZ_POLICY_ROLES, AUTHZ_POLICY_VALID_DURING, AUTHZ_POLICY_DEPENDS_ON, AUTHZ_POLICY_READS_SETTINGS
 	};
 	char	   *policy_name = authz_catalog_get_text(scan, tuple, AUTHZ_POLICY_NAME);
 	char	   *name = psprintf("policy \"%s\"", policy_name);
@@ -231,6 +232,13 @@ read_policy(AuthzPolicySet *set, AuthzScan *scan, HeapTuple tuple, AuthzPolicy *
 		read_columns(set, policy, DatumGetArrayTypeP(value));
 }
 
+/* No policy wins by its place, but all sessions have them in one order. */
+static int
+compare_policies(const void *a, const void *b)
+{
+	return strcmp(((const AuthzPolicy *) a)->clause.name, ((const AuthzPolicy *) b)->clause.name);
+}
+
 static void
 read_policies(AuthzPolicySet *set)
 {
@@ -256,6 +264,7 @@ read_policies(AuthzPolicySet *set)
 		read_policy(set, &scan, tuple, &set->policies[set->npolicies++]);
 	}
 	authz_catalog_end(&scan);
+	qsort(set->policies, set->npolicies, sizeof(AuthzPolicy), compare_policies);
 }
 
 /* One row of authz.mask; memory is the current context. */
@@ -263,7 +272,7 @@ static void
 read_mask(AuthzPolicySet *set, AuthzScan *scan, HeapTuple tuple, AuthzMask *mask)
 {
 	static const AuthzClauseColumns columns = {
-		AUTHZ_MASK_ROLES, AUTHZ_MASK_VALID_DURING, AUTHZ_MASK_DEPENDS_ON
+		AUTHZ_MASK_ROLES, AUTHZ_MASK_VALID_DURING, AUTHZ_MASK_DEPENDS_ON, AUTHZ_MASK_READS_SETTINGS
 	};
 	bool		isnull;
 	NameData   *column = DatumGetName(authz_catalog_get(scan, tuple, AUTHZ_MASK_COLUMN_NAME, &isnull));
@@ -274,6 +283,7 @@ read_mask(AuthzPolicySet *set, AuthzScan *scan, HeapTuple tuple, AuthzMask *mask
 	memset(mask, 0, sizeof(*mask));
 	authz_clause_read(&mask->clause, name, set->logical, scan, tuple, &columns);
 	mask->column = get_attnum(set->relid, NameStr(*column));
+	mask->priority = priority;
 	mask->condition.text = authz_catalog_get_text(scan, tuple, AUTHZ_MASK_CONDITION);
 	mask->value.text = authz_catalog_get_text(scan, tuple, AUTHZ_MASK_MASK);
 	value = authz_catalog_get(scan, tuple, AUTHZ_MASK_ENABLED, &isnull);
@@ -284,7 +294,20 @@ read_mask(AuthzPolicySet *set, AuthzScan *scan, HeapTuple tuple, AuthzMask *mask
 		authz_clause_refuse(name, set->logical, "Its condition or mask is missing.");
 }
 
-/* The index brings them by column and priority. */
+/* The first mask that applies decides, so their order is made here: a scan's order is the session's choice. */
+static int
+compare_masks(const void *a, const void *b)
+{
+	const AuthzMask *left = a;
+	const AuthzMask *right = b;
+
+	if (left->column != right->column)
+		return left->column < right->column ? -1 : 1;
+	if (left->priority != right->priority)
+		return left->priority < right->priority ? -1 : 1;
+	return 0;
+}
+
 static void
 read_masks(AuthzPolicySet *set)
 {
@@ -306,6 +329,7 @@ read_masks(AuthzPolicySet *set)
 		read_mask(set, &scan, tuple, &set->masks[set->nmasks++]);
 	}
 	authz_catalog_end(&scan);
+	qsort(set->masks, set->nmasks, sizeof(AuthzMask), compare_masks);
 }
 
 /* Read a set into a context of its own below the current one. */

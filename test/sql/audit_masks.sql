@@ -86,7 +86,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
 	recorded jsonb;
 BEGIN
-	PERFORM authz.create_mask('regress_authz.person', 'email', mask, roles, condition, valid_during => valid_during);
+	PERFORM authz.create_mask('regress_authz.person', 'email', mask, roles, condition, valid_during => valid_during, reads_settings => 'it is tried');
 	UPDATE regress_authz.person SET email = email || '.org';
 	SELECT l.new_values->'email' INTO recorded FROM authz.audit_log l ORDER BY l.id DESC LIMIT 1;
 	PERFORM authz.drop_mask('regress_authz.person', 'email');

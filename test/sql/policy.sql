@@ -23,7 +23,7 @@ SELECT authz.create_policy('d', 'doc', '{delete}', 'EXISTS (SELECT FROM member W
 	effect => 'forbid', description => 'no members');
 SELECT authz.create_policy('e', 'regress_authz.doc', '{update}', 'resource.tenant = authz.attr_bigint(''tenant'')', '{clerk}', columns => '{title,tags}',
 	valid_during => '[2020-01-01 00:00+00,)');
-SELECT authz.create_policy('f', 'doc', '{select}', '''a'' = ANY (tags) AND made BETWEEN now() - interval ''1 day'' AND now()');
+SELECT authz.create_policy('f', 'doc', '{select}', '''a'' = ANY (tags) AND made BETWEEN now() - interval ''24 hours'' AND now()');
 SELECT name, effect, actions, roles, condition, check_condition, columns, isempty(valid_during) AS never, enabled, description
 	FROM authz.policy WHERE relation = 'doc'::regclass ORDER BY name;
 

@@ -42,10 +42,28 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION authz.views_of_tables() IS 'which views read which relations, and which columns if they do so directly';
 
+-- Stored conditions and masks that deny when they are read: a new version of authz may know a function better, or a row came past the triggers.
+CREATE FUNCTION authz.stored_text_problem(relation regclass, column_name name, stored text) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	reason text;
+BEGIN
+	RETURN 'it reads settings of the session, so it denies: ' || CASE
+		WHEN column_name IS NULL THEN authz.condition_reads_settings(relation, stored)
+		ELSE authz.mask_reads_settings(relation, column_name, stored) END;
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS reason = MESSAGE_TEXT;
+	RETURN 'it cannot be read, so it denies: ' || reason;
+END
+$$;
+COMMENT ON FUNCTION authz.stored_text_problem(regclass, name, text) IS
+	'why a stored condition or, with a column, mask denies: it reads settings of the session, or it cannot be read; NULL: it does not';
+
 -- Each finding, one branch of the union for each kind.  ok: it is as somebody asked for, and worth knowing.
 -- A further kind of finding is a further branch.
 CREATE FUNCTION authz.protection_findings() RETURNS TABLE (relation regclass, ok boolean, problem text, fix text)
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH protected AS MATERIALIZED (
 		SELECT t.*, c.relrowsecurity, c.relforcerowsecurity FROM authz.protected_table t JOIN pg_class c ON c.oid = t.relation),
@@ -101,6 +119,20 @@ BEGIN ATOMIC
 	FROM (SELECT p.relation, 'policies' FROM authz.policy p UNION SELECT m.relation, 'masks' FROM authz.mask m) x(relation, what)
 	WHERE NOT EXISTS (SELECT FROM authz.protected_table t WHERE t.relation = x.relation) AND EXISTS (SELECT FROM pg_class c WHERE c.oid = x.relation)
 	GROUP BY x.relation
+
+	-- Policies and masks that deny, or that somebody lets read settings.
+	UNION ALL
+	SELECT t.relation, t.reads_settings IS NOT NULL, t.what || ': ' || coalesce('it reads settings of the session because: ' || t.reads_settings, x.problem),
+		CASE WHEN t.reads_settings IS NULL THEN 'Write another condition or mask, or drop it: what stores it says which form is possible.' END
+	FROM (
+		SELECT p.relation, format('policy "%s"', p.name), NULL::name, c, p.reads_settings FROM authz.policy p, unnest(ARRAY[p.condition, p.check_condition]) c
+		UNION ALL
+		SELECT m.relation, format('mask "%s"', m.name), NULL, m.condition, m.reads_settings FROM authz.mask m
+		UNION ALL
+		SELECT m.relation, format('mask "%s"', m.name), m.column_name, m.mask, m.reads_settings FROM authz.mask m) t(relation, what, column_name, stored, reads_settings),
+		LATERAL (SELECT CASE WHEN t.reads_settings IS NULL THEN authz.stored_text_problem(t.relation, t.column_name, t.stored) END) x(problem)
+	WHERE t.stored IS NOT NULL AND (x.problem IS NOT NULL OR t.reads_settings IS NOT NULL) AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relation)
+	GROUP BY 1, 2, 3, 4
 
 	-- Protected schemas.
 	UNION ALL
@@ -193,7 +225,7 @@ COMMENT ON FUNCTION authz.protection_findings() IS 'authz.protection_status, wit
 
 CREATE FUNCTION authz.protection_status() RETURNS TABLE (relation regclass, ok boolean, problem text, fix text)
 -- Compiling so large a query takes seconds.
-LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 BEGIN ATOMIC
 	WITH found AS MATERIALIZED (SELECT f.* FROM authz.protection_findings() f)
 	SELECT f.* FROM found f
@@ -266,7 +298,7 @@ BEGIN
 	FOR item IN SELECT relation UNION ALL SELECT d FROM authz.descendants(relation) d LOOP
 		-- A part that nobody listed comes under the policies of what it is a part of.
 		SELECT coalesce((SELECT t.logical FROM authz.protected_table t WHERE t.relation = item),
-			(SELECT t.logical FROM pg_inherits i JOIN authz.protected_table t ON t.relation = i.inhparent WHERE i.inhrelid = item LIMIT 1)) INTO policies;
+			(SELECT t.logical FROM pg_inherits i JOIN authz.protected_table t ON t.relation = i.inhparent WHERE i.inhrelid = item ORDER BY i.inhseqno LIMIT 1)) INTO policies;
 		IF policies IS NOT NULL THEN
 			PERFORM authz.protect_as(item, policies);
 		END IF;
@@ -277,7 +309,7 @@ $$;
 COMMENT ON FUNCTION authz.repair_protection(regclass) IS
 	'puts back what a protected or audited table and its parts lack of row security, policies and triggers, as after a restore of an extension''s table';
 
-REVOKE ALL ON FUNCTION authz.is_granted(oid), authz.masked_tables(), authz.views_of_tables(), authz.protection_findings(), authz.protection_status(),
+REVOKE ALL ON FUNCTION authz.is_granted(oid), authz.masked_tables(), authz.views_of_tables(), authz.stored_text_problem(regclass, name, text), authz.protection_findings(), authz.protection_status(),
 	authz.begin_repair(regclass[]), authz.finish_repair(regclass), authz.repair_protection(regclass) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION authz.protection_status() TO authz_admin, authz_auditor;
 GRANT EXECUTE ON FUNCTION authz.begin_repair(regclass[]), authz.finish_repair(regclass), authz.repair_protection(regclass) TO authz_admin;

@@ -124,22 +124,23 @@ is_short(AttrNumber column, const char *text)
  * Canonical text of a condition or mask, the tree it reads back as, and the
  * objects it names.  Reading it back must give the same text, or it would mean
  * something else tomorrow.  The short name of a mask is canonical as it is.
- * Raises if it reads settings of the session, unless it may.
+ * A new text, or one that could read settings of the session and may not now,
+ * must read none; one that was stored before can still be disabled.
  */
 static char *
-canonicalise(Relation relation, AttrNumber column, char *text, const char *old_text, bool reads_settings,
-			 Node **tree, List **objects)
+canonicalise(Relation relation, AttrNumber column, char *text, const char *old_text, bool may_read_settings,
+			 bool could_read_settings, Node **tree, List **objects)
 {
 	bool		is_canonical = old_text && strcmp(text, old_text) == 0;
 	Node	   *condition = is_canonical ? parse_canonical(relation, column, text) :
 		parse_written(relation, column, text);
 	char	   *canonical = text;
 	Node	   *again = condition;
-	int			level;
 
-	if (!reads_settings)
+	if (!may_read_settings && (could_read_settings || !is_canonical))
 	{
-		level = authz_condition_enter_canonical();
+		int			level = authz_condition_enter_canonical();
+
 		authz_settings_check(condition, column == InvalidAttrNumber ? "condition" : "mask", text);
 		authz_condition_leave_canonical(level);
 	}
@@ -282,7 +283,8 @@ authz_canonicalise_policy(PG_FUNCTION_ARGS)
 			continue;
 		text = canonicalise(relation, InvalidAttrNumber, text,
 							old ? get_text(old, texts[i], table) : NULL,
-							get_text(new, AUTHZ_POLICY_READS_SETTINGS, table) != NULL, &condition, &objects);
+							get_text(new, AUTHZ_POLICY_READS_SETTINGS, table) != NULL,
+							old && get_text(old, AUTHZ_POLICY_READS_SETTINGS, table) != NULL, &condition, &objects);
 		check_truncate(new, table, condition);
 		report_condition(old, new, table, texts[i], text, condition);
 		values[i] = CStringGetTextDatum(text);
@@ -337,7 +339,8 @@ authz_canonicalise_mask(PG_FUNCTION_ARGS)
 	bool		nulls[3] = {false, false, false};
 	char	   *mask = get_text(new, AUTHZ_MASK_MASK, table);
 	char	   *condition = get_text(new, AUTHZ_MASK_CONDITION, table);
-	bool		reads_settings = get_text(new, AUTHZ_MASK_READS_SETTINGS, table) != NULL;
+	bool		may_read = get_text(new, AUTHZ_MASK_READS_SETTINGS, table) != NULL;
+	bool		could_read = old && get_text(old, AUTHZ_MASK_READS_SETTINGS, table) != NULL;
 	List	   *objects;
 	Relation	relation;
 	AttrNumber	column;
@@ -352,10 +355,10 @@ authz_canonicalise_mask(PG_FUNCTION_ARGS)
 	column = mask_column(new, table, relation);
 
 	condition = canonicalise(relation, InvalidAttrNumber, condition,
-							 old ? get_text(old, AUTHZ_MASK_CONDITION, table) : NULL, reads_settings, &tree, &objects);
+							 old ? get_text(old, AUTHZ_MASK_CONDITION, table) : NULL, may_read, could_read, &tree, &objects);
 	values[0] = CStringGetTextDatum(canonicalise(relation, column, mask,
 												 old ? get_text(old, AUTHZ_MASK_MASK, table) : NULL,
-												 reads_settings, &tree, &objects));
+												 may_read, could_read, &tree, &objects));
 	authz_masktext_try(mask, tree);
 	table_close(relation, AccessShareLock);
 

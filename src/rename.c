@@ -150,8 +150,10 @@ read_mask_column(HeldColumns *columns, AuthzScan *scan, HeapTuple tuple, Oid rel
 static void
 read_row(Held *row, AuthzScan *scan, HeapTuple tuple)
 {
-	static const AuthzClauseColumns of_policy = {AUTHZ_POLICY_ROLES, AUTHZ_POLICY_VALID_DURING, AUTHZ_POLICY_DEPENDS_ON};
-	static const AuthzClauseColumns of_mask = {AUTHZ_MASK_ROLES, AUTHZ_MASK_VALID_DURING, AUTHZ_MASK_DEPENDS_ON};
+	static const AuthzClauseColumns of_policy = {AUTHZ_POLICY_ROLES, AUTHZ_POLICY_VALID_DURING, AUTHZ_POLICY_DEPENDS_ON,
+		AUTHZ_POLICY_READS_SETTINGS};
+	static const AuthzClauseColumns of_mask = {AUTHZ_MASK_ROLES, AUTHZ_MASK_VALID_DURING, AUTHZ_MASK_DEPENDS_ON,
+		AUTHZ_MASK_READS_SETTINGS};
 	bool		isnull;
 
 	switch (row->table)

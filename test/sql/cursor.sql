@@ -1,4 +1,4 @@
--- Rows that wait in a portal belong to the identity that read them.  Raw messages of the protocol: 009_cursors.pl.
+-- Rows that wait in a portal belong to the identity that read them.  Raw messages of the protocol: 011_cursors.pl.
 
 -- What an earlier run may have left.
 SET client_min_messages = warning;

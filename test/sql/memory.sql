@@ -3,6 +3,10 @@
 SET client_min_messages = warning;
 CREATE SCHEMA regress_authz_memory;
 CREATE TABLE regress_authz_memory.doc (id int);
+SELECT format('ALTER DATABASE %I SET session_preload_libraries = ''authz''', current_database()) AS preload \gexec
+\c
+\set VERBOSITY terse
+SET client_min_messages = warning;
 SELECT authz.audit('regress_authz_memory.doc', '{}', reads => true);
 SELECT 'CREATE SCHEMA regress_authz_many ' || string_agg(format('CREATE TABLE t%s (id int)', i), ' ') FROM generate_series(1, 1600) i \gexec
 -- Each is read (is it audited?), and asked for its policies.

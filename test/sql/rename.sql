@@ -45,7 +45,7 @@ SELECT authz.create_policy('08 attribute', 'doc', '{select}', '(at).town = ''now
 SELECT authz.create_policy('09 collation', 'doc', '{select}', 'title COLLATE plain < ''a''');
 SELECT authz.create_policy('10 literals', 'doc', '{select}', 'to_tsvector(''words''::regconfig, title) @@ ''zebra''::tsquery OR ''good''::regproc IS NULL OR ''mood''::regtype IS NULL
 	OR ''regress_authz_more.member''::regclass IS NULL OR ''regress_authz_more''::regnamespace IS NULL OR ''plain''::regcollation IS NULL');
-SELECT authz.create_policy('11 columns', 'doc', '{select}', 'EXISTS (SELECT FROM json_to_recordset(''[]'') AS x(a mood) WHERE x.a IS NULL)');
+SELECT authz.create_policy('11 columns', 'doc', '{select}', 'EXISTS (SELECT FROM json_to_recordset(''[]'') AS x(a mood) WHERE x.a IS NULL)', reads_settings => 'json_to_recordset');
 SELECT authz.create_mask('doc', 'title', 'upper(title) || (at).town', condition => 'good(id)', priority => 1), authz.create_mask('doc', 'title', 'null', priority => 2);
 SELECT authz.create_masked_view('doc', 'regress_authz_more.shown');
 RESET ROLE;
@@ -177,7 +177,7 @@ DROP EVENT TRIGGER zzz_more;
 
 -- Settings of who renames change nothing.
 BEGIN;
-SELECT authz.create_policy('12 settings', 'doc', '{select}', 'name <> E''a\\b'' AND ''2026-02-03''::date < now() AND interval ''1 month -2 days'' < interval ''1 year'' AND ARRAY[NULL, 1.1::float8] IS NOT NULL');
+SELECT authz.create_policy('12 settings', 'doc', '{select}', 'name <> E''a\\b'' AND ''2026-02-03''::date < (now() AT TIME ZONE ''UTC'')::date AND interval ''1 month -2 days'' < interval ''1 year'' AND ARRAY[NULL, 1.1::float8] IS NOT NULL');
 SELECT condition FROM texts WHERE name = '12 settings';
 SET LOCAL standard_conforming_strings = off;
 SET LOCAL escape_string_warning = off;
@@ -284,7 +284,7 @@ ALTER FUNCTION authz.subject() OWNER TO regress_authz_other;
 BEGIN;
 COMMENT ON TABLE authz.policy IS 'ours';
 GRANT SELECT ON authz.policy TO regress_authz_app;
-GRANT EXECUTE ON FUNCTION authz.protect(regclass) TO regress_authz_app;
+GRANT EXECUTE ON FUNCTION authz.protect(regclass, boolean) TO regress_authz_app;
 CREATE TABLE refers (role text COLLATE "C" REFERENCES authz.role);
 ANALYZE authz.policy;
 REINDEX TABLE authz.policy;

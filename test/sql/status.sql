@@ -167,6 +167,20 @@ CREATE FOREIGN DATA WRAPPER regress_authz_fdw;
 CREATE SERVER regress_authz_server FOREIGN DATA WRAPPER regress_authz_fdw;
 CALL behind('CREATE TABLE regress_authz_closed.forgotten (id int); CREATE MATERIALIZED VIEW regress_authz_closed.m AS SELECT 1; CREATE FOREIGN TABLE regress_authz_closed.f (id int) SERVER regress_authz_server');
 SELECT * FROM status WHERE relation::text LIKE 'regress_authz_closed.%' OR relation IS NULL;
+-- What denies because it reads settings or cannot be read, as one that was stored before, or came past the triggers; and what may read them.
+SELECT authz.create_policy('may', 'doc', '{select}', 'current_date > ''2026-01-01''', reads_settings => 'days are those of the reader');
+SELECT authz.create_policy('before', 'doc', '{select,insert}', 'id > 0');
+SELECT authz.create_mask('doc', 'id', '1', name => 'stored before');
+SET session_replication_role = replica;
+UPDATE authz.policy SET condition = '(CURRENT_DATE > ''2026-01-01''::date)', check_condition = 'nosuch' WHERE relation = 'doc'::regclass AND name = 'before';
+UPDATE authz.mask SET mask = '((CURRENT_DATE - ''2026-01-01''::date))' WHERE relation = 'doc'::regclass AND name = 'stored before';
+RESET session_replication_role;
+SELECT * FROM status WHERE relation = 'doc'::regclass AND problem ~ '^(policy|mask)';
+-- It can be disabled all the same, and gets no other reason to stay.
+UPDATE authz.policy SET check_condition = NULL WHERE relation = 'doc'::regclass AND name = 'before';
+SELECT authz.disable_policy('before', 'doc');
+SELECT authz.alter_policy('may', 'doc', reads_settings => '');
+DELETE FROM authz.policy WHERE relation = 'doc'::regclass AND name IN ('may', 'before');
 -- Only administrators and auditors.
 SELECT has_function_privilege('authz_auditor', 'authz.protection_status()', 'EXECUTE') AS auditor, has_function_privilege('public', 'authz.protection_status()', 'EXECUTE') AS everybody;
 

@@ -1,4 +1,4 @@
-# 009_redact.pl
+# 013_redact.pl
 #	  A token that stands in a statement's text, or is bound to it, does not reach the server's log,
 #	  whatever is logged and whichever statement of the text fails; nor does it stay in pg_stat_activity.
 use strict;

@@ -1,4 +1,4 @@
-# 009_cursors.pl
+# 011_cursors.pl
 #	  Rows that wait in a portal, read by raw messages of the protocol: they are for the identity
 #	  that the statement ran under, as long as it lasts, and for nobody afterwards.
 use strict;

@@ -1,4 +1,4 @@
-# 053_maintenance.pl
+# 054_maintenance.pl
 #	  An owner at maintenance: which logins may, whatever a client asks for at its start, and the
 #	  record that stays when the transaction does not.
 use strict;

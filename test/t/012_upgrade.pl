@@ -1,4 +1,4 @@
-# 009_upgrade.pl
+# 012_upgrade.pl
 #	  pg_upgrade takes a cluster with authz along.  What names functions denies until
 #	  authz.after_upgrade() was called, and then decides as before.
 use strict;

@@ -93,6 +93,9 @@ extern Oid	authz_catalog_table(AuthzTable table);
 /* The schema of the extension, or InvalidOid. */
 extern Oid	authz_catalog_schema(void);
 
+/* Owner of a relation; InvalidOid if it is gone. */
+extern Oid	authz_catalog_owner(Oid relid);
+
 /* Is it a function of the extension's with that name? */
 extern bool authz_catalog_is_function(Oid function, const char *name);
 

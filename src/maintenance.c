@@ -18,9 +18,7 @@
  */
 #include "compat.h"
 
-#include "access/htup_details.h"
 #include "access/parallel.h"
-#include "catalog/pg_class.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -28,8 +26,8 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 
+#include "catalog.h"
 #include "denial.h"
 #include "guard.h"
 #include "guc.h"
@@ -51,17 +49,7 @@ authz_maintenance_sign(uint64 signature)
 static bool
 is_own(Oid relid, Oid check_as_user)
 {
-	HeapTuple	tuple;
-	bool		result;
-
-	if (OidIsValid(check_as_user) && check_as_user != GetUserId())
-		return false;
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	result = ((Form_pg_class) GETSTRUCT(tuple))->relowner == GetUserId();
-	ReleaseSysCache(tuple);
-	return result;
+	return (!OidIsValid(check_as_user) || check_as_user == GetUserId()) && authz_catalog_owner(relid) == GetUserId();
 }
 
 bool

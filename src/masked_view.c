@@ -163,19 +163,6 @@ authz_masked_view_names(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(construct_array(names, n, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR));
 }
 
-static Oid
-owner_of(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 void
 authz_masked_view_check_owner(Oid relid, Oid view_owner)
 {
@@ -187,7 +174,7 @@ authz_masked_view_check_owner(Oid relid, Oid view_owner)
 				 errdetail("Its rows would not be filtered."),
 				 errhint("authz.create_masked_view makes one that belongs to the right role.")));
 	/* It may read all tables of superusers that have masked views; others' row security must not have that right. */
-	if (view_owner == get_role_oid("authz_view", true) && !superuser_arg(owner_of(relid)))
+	if (view_owner == get_role_oid("authz_view", true) && !superuser_arg(authz_catalog_owner(relid)))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("masked view of table \"%s\" belongs to role authz_view, but the table to no superuser",

@@ -26,7 +26,6 @@
 #include "access/htup_details.h"
 #include "access/sysattr.h"
 #include "access/xact.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "utils/array.h"
@@ -35,7 +34,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 #include "catalog.h"
 #include "clause.h"
@@ -346,15 +344,12 @@ load_set(AuthzPolicySet *set)
 		hash_search(references, &set->logical, HASH_ENTER, NULL);
 	if (OidIsValid(set->logical))
 	{
-		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(set->logical));
-
-		if (!HeapTupleIsValid(tuple))
+		set->owner = authz_catalog_owner(set->logical);
+		if (!OidIsValid(set->owner))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_TABLE),
 					 errmsg("the protected table that \"%s\" belongs to does not exist, access denied",
 							get_rel_name(set->relid))));
-		set->owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-		ReleaseSysCache(tuple);
 		read_policies(set);
 		read_masks(set);
 	}

@@ -11,7 +11,6 @@
  */
 #include "compat.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -20,7 +19,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 
 #include "catalog.h"
 #include "visible.h"
@@ -112,24 +110,11 @@ authz_visible_check(Node *condition)
 	walk_condition(condition, &walk);
 }
 
-static Oid
-get_rel_owner(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 void
 authz_visible_report(Node *condition, Oid logical)
 {
 	ConditionWalk walk = {NIL};
-	Oid			owner = get_rel_owner(logical);
+	Oid			owner = authz_catalog_owner(logical);
 	List	   *reported = NIL;
 	ListCell   *lc;
 

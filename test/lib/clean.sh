@@ -15,7 +15,7 @@
 # Silent if all goes well: what it prints would be the test's output.
 set -u
 
-TEST_DATABASES="('authz_regress', 'authz_isolation', 'authz_discard', 'isolation_regress')"
+TEST_DATABASES="('authz_regress', 'authz_isolation', 'authz_discard', 'isolation_regression')"
 
 # The database of the command: psql's -d NAME, isolationtester's dbname=NAME.
 database=

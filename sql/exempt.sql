@@ -52,6 +52,11 @@ BEGIN
 		AND NOT (TG_OP = 'DELETE' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = item.relation AND pg_has_role(c.relowner, 'USAGE'))) THEN
 		RAISE EXCEPTION 'must be owner of schema %', item.schema USING ERRCODE = 'insufficient_privilege';
 	END IF;
+	-- Nor may anybody do so before there is a schema, and an owner of it.
+	IF TG_OP <> 'DELETE' AND NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = item.schema)
+		AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = current_user AND r.rolsuper) THEN
+		RAISE EXCEPTION 'schema "%" does not exist', item.schema USING ERRCODE = 'invalid_schema_name';
+	END IF;
 	IF TG_OP <> 'DELETE' AND item.relation IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			WHERE c.oid = item.relation AND n.nspname = item.schema) THEN
 		RAISE EXCEPTION 'table % is not in schema %', item.relation, item.schema USING ERRCODE = 'invalid_parameter_value';

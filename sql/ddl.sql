@@ -3,10 +3,12 @@
 
 -- What is renamed, moved or altered with these objects: columns in partitions and children, tables of a type, columns of that
 -- type, members of an extension.
+-- These run for every DDL command.  PL/pgSQL keeps its plans, SQL would plan them anew each time.
 CREATE FUNCTION authz.altered_with(touched oid[]) RETURNS oid[]
-LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-	WITH RECURSIVE o(oid) AS (
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (WITH RECURSIVE o(oid) AS (
 		SELECT unnest(touched)
 		UNION
 		SELECT a.oid FROM o, LATERAL (
@@ -15,8 +17,9 @@ BEGIN ATOMIC
 			SELECT d.objid FROM pg_depend d WHERE d.refobjid = o.oid
 				AND (d.refclassid IN ('pg_class'::regclass, 'pg_type'::regclass) AND d.classid IN ('pg_class'::regclass, 'pg_type'::regclass)
 					OR d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e')) a(oid))
-	SELECT array_agg(o.oid) FROM o;
-END;
+	SELECT array_agg(o.oid) FROM o);
+END
+$$;
 COMMENT ON FUNCTION authz.altered_with(oid[]) IS 'these objects, and what is renamed, moved or altered with them';
 
 CREATE FUNCTION authz.refuse_ddl(message text, detail text, hint text) RETURNS void
@@ -71,21 +74,31 @@ COMMENT ON FUNCTION authz.check_policies(oid[], text[]) IS 'raises, naming the p
 
 -- The extension's own objects stay as its script made them.  Tables of the audit have refusals of their own.
 CREATE FUNCTION authz.is_own(class oid, object oid) RETURNS boolean
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-	SELECT EXISTS (
-		SELECT FROM (
-			SELECT class, object
-			UNION ALL SELECT 'pg_class'::regclass, t.tgrelid FROM pg_trigger t WHERE class = 'pg_trigger'::regclass AND t.oid = object
-			UNION ALL SELECT 'pg_class'::regclass, p.polrelid FROM pg_policy p WHERE class = 'pg_policy'::regclass AND p.oid = object
-			UNION ALL SELECT 'pg_class'::regclass, r.ev_class FROM pg_rewrite r WHERE class = 'pg_rewrite'::regclass AND r.oid = object
-			UNION ALL SELECT 'pg_class'::regclass, x.stxrelid FROM pg_statistic_ext x WHERE class = 'pg_statistic_ext'::regclass AND x.oid = object
-			UNION ALL SELECT 'pg_class'::regclass, i.indrelid FROM pg_index i WHERE class = 'pg_class'::regclass AND i.indexrelid = object
-			UNION ALL SELECT 'pg_class'::regclass, i.inhparent FROM pg_inherits i WHERE class = 'pg_class'::regclass AND i.inhrelid = object) o(class, object)
-			JOIN pg_depend d ON d.classid = o.class AND d.objid = o.object AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
-			JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'authz'
-		WHERE NOT (o.class = 'pg_class'::regclass AND o.object IN (SELECT t FROM authz.audit_tables() t)));
-END;
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	own record;
+BEGIN
+	FOR own IN
+		SELECT o.class, o.object FROM (
+			SELECT is_own.class, is_own.object
+			UNION ALL SELECT 'pg_class'::regclass, t.tgrelid FROM pg_trigger t WHERE is_own.class = 'pg_trigger'::regclass AND t.oid = is_own.object
+			UNION ALL SELECT 'pg_class'::regclass, p.polrelid FROM pg_policy p WHERE is_own.class = 'pg_policy'::regclass AND p.oid = is_own.object
+			UNION ALL SELECT 'pg_class'::regclass, r.ev_class FROM pg_rewrite r WHERE is_own.class = 'pg_rewrite'::regclass AND r.oid = is_own.object
+			UNION ALL SELECT 'pg_class'::regclass, x.stxrelid FROM pg_statistic_ext x WHERE is_own.class = 'pg_statistic_ext'::regclass AND x.oid = is_own.object
+			UNION ALL SELECT 'pg_class'::regclass, i.indrelid FROM pg_index i WHERE is_own.class = 'pg_class'::regclass AND i.indexrelid = is_own.object
+			UNION ALL SELECT 'pg_class'::regclass, i.inhparent FROM pg_inherits i WHERE is_own.class = 'pg_class'::regclass AND i.inhrelid = is_own.object) o(class, object)
+			-- OFFSET 0: object by object, not from all that belongs to authz.
+			JOIN LATERAL (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'authz'
+				WHERE d.classid = o.class AND d.objid = o.object AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' OFFSET 0) belongs ON true
+	LOOP
+		IF NOT (own.class = 'pg_class'::regclass AND own.object IN (SELECT t FROM authz.audit_tables() t)) THEN
+			RETURN true;
+		END IF;
+	END LOOP;
+	RETURN false;
+END
+$$;
 COMMENT ON FUNCTION authz.is_own(oid, oid) IS 'is it an object of the extension''s, or on one of its tables, other than a table of the audit?';
 
 CREATE FUNCTION authz.in_own_script() RETURNS boolean

@@ -52,6 +52,11 @@ BEGIN
 		AND NOT (TG_OP = 'DELETE' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = item.relation AND pg_has_role(c.relowner, 'USAGE'))) THEN
 		RAISE EXCEPTION 'must be owner of schema %', item.schema USING ERRCODE = 'insufficient_privilege';
 	END IF;
+	-- Nor may anybody do so before there is a schema, and an owner of it.
+	IF TG_OP <> 'DELETE' AND NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = item.schema)
+		AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = current_user AND r.rolsuper) THEN
+		RAISE EXCEPTION 'schema "%" does not exist', item.schema USING ERRCODE = 'invalid_schema_name';
+	END IF;
 	IF TG_OP <> 'DELETE' AND item.relation IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			WHERE c.oid = item.relation AND n.nspname = item.schema) THEN
 		RAISE EXCEPTION 'table % is not in schema %', item.relation, item.schema USING ERRCODE = 'invalid_parameter_value';
@@ -64,17 +69,20 @@ CREATE TRIGGER a_require_owner BEFORE INSERT OR UPDATE OR DELETE ON authz.exempt
 	FOR EACH ROW EXECUTE FUNCTION authz.require_owner_of_exempt();
 
 CREATE FUNCTION authz.is_exempt(relation oid) RETURNS boolean
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	-- PL/pgSQL keeps the plan, for this runs for every DDL command.
 	-- Parts of an exempt table are exempt with it, unless another parent is protected.
-	WITH RECURSIVE up(oid) AS (
-		SELECT relation
+	RETURN (WITH RECURSIVE up(oid) AS (
+		SELECT is_exempt.relation
 		UNION
 		SELECT i.inhparent FROM up JOIN pg_inherits i ON i.inhrelid = up.oid)
 	SELECT EXISTS (SELECT FROM up JOIN pg_class c ON c.oid = up.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 			JOIN authz.exempt_table e ON e.relation = c.oid AND e.schema = n.nspname)
-		AND NOT EXISTS (SELECT FROM pg_inherits i JOIN authz.protected_table t ON t.relation = i.inhparent WHERE i.inhrelid = is_exempt.relation);
-END;
+		AND NOT EXISTS (SELECT FROM pg_inherits i JOIN authz.protected_table t ON t.relation = i.inhparent WHERE i.inhrelid = is_exempt.relation));
+END
+$$;
 COMMENT ON FUNCTION authz.is_exempt(oid) IS 'is the table, or one that it is a part of, exempt from the protection of its schema?';
 
 CREATE FUNCTION authz.extension_of(relation oid) RETURNS name

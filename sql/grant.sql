@@ -112,6 +112,7 @@ CREATE TRIGGER warn_readers AFTER INSERT ON authz.mask
 REVOKE ALL ON FUNCTION authz.granted_tables(pg_ddl_command), authz.granted_roles(pg_ddl_command), authz.role_name(oid), authz.masked_columns(oid),
 	authz.direct_readers(oid), authz.warn_reader(regclass, oid, name[]), authz.after_grant(), authz.warn_unprotected(), authz.warn_readers() FROM PUBLIC;
 
-CREATE EVENT TRIGGER authz_after_grant ON ddl_command_end WHEN TAG IN ('GRANT') EXECUTE FUNCTION authz.after_grant();
+-- CREATE SCHEMA may hold a GRANT, for which nothing fires by itself.
+CREATE EVENT TRIGGER authz_after_grant ON ddl_command_end WHEN TAG IN ('GRANT', 'CREATE SCHEMA') EXECUTE FUNCTION authz.after_grant();
 ALTER EVENT TRIGGER authz_after_grant ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER authz_after_grant IS 'authz: warns of a GRANT on a table that goes round its masks';

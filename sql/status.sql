@@ -74,10 +74,13 @@ BEGIN ATOMIC
 		SELECT b.oid, b.rolname, (SELECT string_agg(quote_ident(m.rolname), ', ' ORDER BY m.rolname) FROM pg_roles m
 			WHERE NOT m.rolsuper AND pg_has_role(m.oid, b.oid, 'MEMBER')) AS names
 		FROM pg_roles b WHERE b.rolbypassrls AND NOT b.rolsuper),
+	all_views AS MATERIALIZED (SELECT v.* FROM authz.views_of_tables() v),
+	-- Read by somebody else, themselves or through another view.
 	views AS MATERIALIZED (
-		SELECT v.* FROM authz.views_of_tables() v
+		SELECT v.* FROM all_views v
 		WHERE (v.relation IN (SELECT p.relation FROM protected p) OR v.relation IN (SELECT m.relation FROM masked m))
-			AND v.view NOT IN (SELECT m.view FROM authz.masked_views() m WHERE m.relation IS NOT NULL) AND authz.is_granted(v.view))
+			AND v.view NOT IN (SELECT m.view FROM authz.masked_views() m WHERE m.relation IS NOT NULL)
+			AND (authz.is_granted(v.view) OR EXISTS (SELECT FROM all_views w WHERE w.relation = v.view AND authz.is_granted(w.view))))
 
 	-- Protected tables are as authz.protect made them.
 	SELECT p.relation, false AS ok, x.problem,

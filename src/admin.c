@@ -30,14 +30,27 @@
 #include "trigger.h"
 #include "visible.h"
 
+/*
+ * A table that does not exist has no owner: its row may go, but nobody makes one
+ * for a table that somebody else may create with that OID.  A superuser who
+ * restores rows does.
+ */
 static void
-require_owner(HeapTuple tuple, Relation table)
+require_owner(HeapTuple tuple, Relation table, bool is_new)
 {
 	bool		isnull;
 	Oid			relid = DatumGetObjectId(heap_getattr(tuple, AUTHZ_POLICY_RELATION, RelationGetDescr(table), &isnull));
 
-	if (isnull || get_rel_name(relid) == NULL)
-		return;					/* NOT NULL speaks for itself; a dropped table has no owner */
+	if (isnull)
+		return;					/* NOT NULL speaks for itself */
+	if (get_rel_name(relid) == NULL)
+	{
+		if (is_new && !superuser())
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_TABLE),
+					 errmsg("relation with OID %u does not exist", relid)));
+		return;
+	}
 	if (!pg_class_ownercheck(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
 					   get_rel_name(relid));
@@ -52,10 +65,10 @@ authz_require_owner(PG_FUNCTION_ARGS)
 	TriggerData *trigger = authz_trigger_data(fcinfo, "require_owner");
 	HeapTuple	result = trigger->tg_trigtuple;
 
-	require_owner(trigger->tg_trigtuple, trigger->tg_relation);
+	require_owner(trigger->tg_trigtuple, trigger->tg_relation, TRIGGER_FIRED_BY_INSERT(trigger->tg_event));
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 	{
-		require_owner(trigger->tg_newtuple, trigger->tg_relation);
+		require_owner(trigger->tg_newtuple, trigger->tg_relation, true);
 		result = trigger->tg_newtuple;
 	}
 	return PointerGetDatum(result);

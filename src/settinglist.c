@@ -164,6 +164,11 @@ static const AuthzKnownReader known[] = {
 	{F_POLY_OUT, "extra_float_digits", HINT_FLOAT},
 	{F_LINE_OUT, "extra_float_digits", HINT_FLOAT},
 	{F_CIRCLE_OUT, "extra_float_digits", HINT_FLOAT},
+	{F_JSON_SEND, "client_encoding", AUTHZ_SETTING_HINT},
+	{F_JSONB_SEND, "client_encoding", AUTHZ_SETTING_HINT},
+	{F_JSONPATH_SEND, "client_encoding", AUTHZ_SETTING_HINT},
+	{F_TSVECTORSEND, "client_encoding", AUTHZ_SETTING_HINT},
+	{F_TSQUERYSEND, "client_encoding", AUTHZ_SETTING_HINT},
 	{F_XPATH_TEXT_XML, "extra_float_digits", "Use XMLTABLE or xpath_exists."},
 	{F_XPATH_TEXT_XML__TEXT, "extra_float_digits", "Use XMLTABLE or xpath_exists."},
 

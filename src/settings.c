@@ -19,11 +19,14 @@
  */
 #include "compat.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "catalog/pg_aggregate.h"
+#include "catalog/indexing.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -35,6 +38,7 @@
 #include "parser/parsetree.h"
 #include "rewrite/rewriteSupport.h"
 #include "rewrite/rewriteHandler.h"
+#include "rewrite/rowsecurity.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -44,6 +48,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
+#include "utils/varlena.h"
 
 #include "catalog.h"
 #include "settinglist.h"
@@ -54,7 +59,7 @@ typedef struct SettingsWalk
 {
 	AuthzSettings found;
 	List	   *functions;		/* OIDs of users' functions that have been looked into */
-	List	   *views;			/* the same of views */
+	List	   *views;			/* the same of views and tables */
 	List	   *domains;		/* the same of domains */
 	int			anchor;			/* in what the text does not hold: location of what brought it; else -1 */
 } SettingsWalk;
@@ -99,6 +104,26 @@ walk_apart(Node *tree, Node *node, SettingsWalk *walk)
  * Functions that users made.
  */
 
+/*
+ * A path that means the same for everybody: without the reader's own schema, and
+ * with temporary tables last, or one of the reader's hides a table of the path.
+ */
+static bool
+is_fixed_path(char *path)
+{
+	List	   *schemas;
+	ListCell   *lc;
+
+	if (!SplitIdentifierString(path, ',', &schemas) || schemas == NIL)
+		return false;
+	foreach(lc, schemas)
+	{
+		if (strcmp(lfirst(lc), "$user") == 0)
+			return false;
+	}
+	return strcmp(llast(schemas), "pg_temp") == 0;
+}
+
 /* Does it set what most answers depend on, so that the caller's settings do not matter? */
 static bool
 pins_settings(ArrayType *config)
@@ -117,7 +142,8 @@ pins_settings(ArrayType *config)
 
 			if (pg_strncasecmp(element, pins[i], strlen(pins[i])) == 0)
 			{
-				pinned++;
+				if (i > 0 || is_fixed_path(element + strlen(pins[i])))
+					pinned++;
 				break;
 			}
 		}
@@ -205,8 +231,69 @@ check_users_function(Oid function, List *args, Node *node, SettingsWalk *walk)
 }
 
 /*
+ * Domains.
+ */
+
+/* As the catalog has it: what the type cache keeps is planned, and planning runs the functions of the CHECK with the rights of whoever asks. */
+static bool
+check_constraints(Oid domain, Node *node, SettingsWalk *walk)
+{
+	Relation	constraints = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		result = false;
+
+	ScanKeyInit(&key, Anum_pg_constraint_contypid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(domain));
+	scan = systable_beginscan(constraints, ConstraintTypidIndexId, true, NULL, 1, &key);
+	while (!result && (tuple = systable_getnext(scan)) != NULL)
+	{
+		bool		isnull;
+		Datum		check = heap_getattr(tuple, Anum_pg_constraint_conbin, RelationGetDescr(constraints), &isnull);
+
+		result = !isnull && walk_apart(stringToNode(TextDatumGetCString(check)), node, walk);
+	}
+	systable_endscan(scan);
+	table_close(constraints, AccessShareLock);
+	return result;
+}
+
+static Oid
+type_below(Oid domain)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(domain));
+	Oid			result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", domain);
+	result = ((Form_pg_type) GETSTRUCT(tuple))->typbasetype;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* The CHECKs of a domain, and of the domains that it is over; other types have none. */
+static bool
+check_domain(Oid type, Node *node, SettingsWalk *walk)
+{
+	check_stack_depth();
+	return get_typtype(type) == TYPTYPE_DOMAIN && visit(&walk->domains, type) &&
+		(check_constraints(type, node, walk) || check_domain(type_below(type), node, walk));
+}
+
+/*
  * Conversions to and from text.
  */
+
+/* Functions that make JSON call a user's cast to json, if the type has one. */
+static bool
+check_json_cast(Oid type, Node *node, SettingsWalk *walk)
+{
+	Oid			function;
+
+	return type >= FirstNormalObjectId &&
+		find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &function) == COERCION_PATH_FUNC &&
+		check_function(function, NIL, node, walk);
+}
 
 static bool
 check_conversion(Oid type, bool input, Node *node, SettingsWalk *walk)
@@ -218,6 +305,10 @@ check_conversion(Oid type, bool input, Node *node, SettingsWalk *walk)
 	bool		is_varlena;
 
 	check_stack_depth();
+	if (input && check_domain(type, node, walk))
+		return true;
+	if (!input && check_json_cast(base, node, walk))
+		return true;
 	if (input)
 		getTypeInputInfo(base, &function, &parameter);
 	else
@@ -471,26 +562,6 @@ check_value_function(SQLValueFunction *function, SettingsWalk *walk)
 	return found(walk, node, "this value", "settings of the session", AUTHZ_SETTING_HINT);
 }
 
-static bool
-check_domain(CoerceToDomain *coercion, SettingsWalk *walk)
-{
-	DomainConstraintRef *constraints = palloc(sizeof(DomainConstraintRef)); /* the memory context keeps it */
-	ListCell   *lc;
-
-	if (!visit(&walk->domains, coercion->resulttype))
-		return false;
-	InitDomainConstraintRef(coercion->resulttype, constraints, CurrentMemoryContext, false);
-	foreach(lc, constraints->constraints)
-	{
-		DomainConstraintState *constraint = lfirst(lc);
-
-		if (constraint->check_expr &&
-			walk_apart((Node *) constraint->check_expr, (Node *) coercion, walk))
-			return true;
-	}
-	return false;
-}
-
 /* What a view's query reads it reads under the same settings. */
 static bool
 check_view(Oid relid, SettingsWalk *walk)
@@ -509,6 +580,32 @@ check_view(Oid relid, SettingsWalk *walk)
 	walk->anchor = Max(anchor, 0);
 	result = walk_settings((Node *) query, walk);
 	walk->anchor = anchor;
+	return result;
+}
+
+/* Row security of a table that a sub-select reads decides with it. */
+static bool
+check_row_security(Oid relid, SettingsWalk *walk)
+{
+	Relation	relation;
+	ListCell   *lc;
+	int			anchor = walk->anchor;
+	bool		result = false;
+
+	if (!visit(&walk->views, relid))
+		return false;
+	relation = table_open(relid, AccessShareLock);
+	walk->anchor = Max(anchor, 0);
+	if (relation->rd_rsdesc != NULL)
+	{
+		foreach(lc, relation->rd_rsdesc->policies)
+		{
+			/* A copy: what is found lives on, and the relation's own goes with its entry in the cache. */
+			result = result || walk_settings((Node *) copyObject(((RowSecurityPolicy *) lfirst(lc))->qual), walk);
+		}
+	}
+	walk->anchor = anchor;
+	table_close(relation, NoLock);
 	return result;
 }
 
@@ -644,7 +741,7 @@ check_node(Node *node, SettingsWalk *walk)
 		case T_SQLValueFunction:
 			return check_value_function((SQLValueFunction *) node, walk);
 		case T_CoerceToDomain:
-			return check_domain((CoerceToDomain *) node, walk);
+			return check_domain(((CoerceToDomain *) node)->resulttype, node, walk);
 		case T_MinMaxExpr:
 			return check_min_max((MinMaxExpr *) node, walk);
 		case T_XmlExpr:
@@ -656,9 +753,11 @@ check_node(Node *node, SettingsWalk *walk)
 		case T_WindowClause:
 			return check_window((WindowClause *) node, walk);
 		case T_RangeTblEntry:
-			return ((RangeTblEntry *) node)->rtekind == RTE_RELATION &&
-				((RangeTblEntry *) node)->relkind == RELKIND_VIEW &&
-				check_view(((RangeTblEntry *) node)->relid, walk);
+			if (((RangeTblEntry *) node)->rtekind != RTE_RELATION)
+				return false;
+			return ((RangeTblEntry *) node)->relkind == RELKIND_VIEW ?
+				check_view(((RangeTblEntry *) node)->relid, walk) :
+				check_row_security(((RangeTblEntry *) node)->relid, walk);
 		default:
 			return check_functions_in_node(node, check_node_function, &functions);
 	}
@@ -709,6 +808,6 @@ authz_settings_check(Node *tree, const char *what, const char *text)
 				 errmsg("%s may depend on settings of the session through function %s",
 						what, format_procedure(lfirst_oid(lc))),
 				 errdetail("It runs under the settings of every reader."),
-				 errhint("Set search_path, TimeZone and DateStyle with the function, write its body with BEGIN ATOMIC, "
+				 errhint("Set search_path (pg_temp last), TimeZone and DateStyle with the function, write its body with BEGIN ATOMIC, "
 						 "or give the reason in reads_settings why it may.")));
 }

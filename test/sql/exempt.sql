@@ -168,6 +168,14 @@ SELECT authz.unprotect_schema('regress_authz');
 SELECT count(*) FROM authz.exempt_table;
 RESET ROLE;
 
+-- Not for what does not exist yet: it may become somebody else's.
+SET ROLE regress_authz_owner;
+INSERT INTO authz.exempt_table (schema, waits_for) VALUES ('regress_authz_later', 'waited_for');
+INSERT INTO authz.allowed_foreign_table (relation, reason) VALUES (4000000000, 'none');
+INSERT INTO authz.protected_table (relation, logical, had_row_security, had_force) VALUES (4000000000, 4000000000, false, false);
+SELECT count(*) FROM authz.exempt_table WHERE schema = 'regress_authz_later';
+RESET ROLE;
+
 -- Tables of extensions.
 CREATE TABLE member (id int);
 CREATE TABLE ordinary (id int);

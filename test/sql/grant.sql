@@ -64,6 +64,11 @@ SELECT authz.create_mask('later', 'y', 'null');
 ALTER DEFAULT PRIVILEGES IN SCHEMA regress_authz REVOKE SELECT ON TABLES FROM regress_authz_other;
 
 RESET ROLE;
+-- Inside of CREATE SCHEMA.
+CREATE SCHEMA regress_authz_granted GRANT SELECT ON regress_authz.person TO regress_authz_user;
+REVOKE SELECT ON person FROM regress_authz_user;
+CREATE SCHEMA regress_authz_granted_2 GRANT SELECT ON regress_authz.free TO regress_authz_user;
 SET client_min_messages = error;
+DROP SCHEMA regress_authz_granted, regress_authz_granted_2;
 DROP SCHEMA regress_authz CASCADE;
 DROP ROLE regress_authz_owner, regress_authz_user, regress_authz_other, regress_authz_root;

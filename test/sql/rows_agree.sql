@@ -27,7 +27,7 @@ FROM generate_series(1, 30) i;
 CREATE TABLE team (tenant bigint, who text);
 INSERT INTO team VALUES (1, 'alice'), (2, 'alice'), (2, 'bob'), (0, 'dave'), (NULL, 'carol');
 CREATE FUNCTION is_dear(numeric) RETURNS boolean LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog SET timezone = 'UTC' SET datestyle = 'ISO' AS 'BEGIN RETURN $1 > 50; END';
+	SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO' AS 'BEGIN RETURN $1 > 50; END';
 CREATE TABLE part (LIKE thing) PARTITION BY LIST (tenant);
 CREATE TABLE part_1 PARTITION OF part FOR VALUES IN (1);
 CREATE TABLE part_rest PARTITION OF part DEFAULT;

@@ -115,7 +115,7 @@ CREATE FUNCTION opaque(date) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGI
 CREATE FUNCTION half(date) RETURNS boolean LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog AS 'BEGIN RETURN $1::text LIKE ''2026%''; END';
 CREATE FUNCTION reads(date) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN $1::text LIKE '2026%';
 CREATE FUNCTION through(date) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN settings.opaque($1);
-CREATE FUNCTION pinned(date) RETURNS boolean LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog SET TimeZone = 'UTC' SET DateStyle = 'ISO' AS 'BEGIN RETURN $1::text LIKE ''2026%''; END';
+CREATE FUNCTION pinned(date) RETURNS boolean LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO' AS 'BEGIN RETURN $1::text LIKE ''2026%''; END';
 CREATE FUNCTION plain(date) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN $1 > '2026-01-01';
 SELECT authz.create_policy('opaque', 'doc', '{select}', 'opaque(day)');
 SELECT authz.create_policy('half', 'doc', '{select}', 'half(day)');
@@ -176,6 +176,45 @@ RESET lc_monetary;
 RESET extra_float_digits;
 SELECT condition FROM authz.policy WHERE relation = 'doc'::regclass;
 SELECT authz.drop_policy('literals', 'doc');
+
+-- What a condition reads through something else: row security of tables in sub-selects, a cast that makes JSON, a domain that text becomes.
+CREATE TABLE member (name text);
+ALTER TABLE member ENABLE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON member USING (name = current_setting('app.tenant', true));
+CREATE TABLE plain_member (name text);
+ALTER TABLE plain_member ENABLE ROW LEVEL SECURITY;
+CREATE POLICY of_all ON plain_member USING (name <> 'nobody');
+CREATE VIEW member_view AS SELECT * FROM member;
+CREATE FUNCTION mood_json(mood) RETURNS json LANGUAGE plpgsql STABLE AS 'BEGIN RETURN to_json(current_setting(''app.mood'', true)); END';
+CREATE CAST (mood AS json) WITH FUNCTION mood_json(mood);
+CREATE DOMAIN chosen AS text CHECK (VALUE <> current_setting('app.x', true));
+CREATE DOMAIN chosen_again AS chosen;
+CREATE TYPE chosen_range AS RANGE (subtype = chosen_again);
+SELECT * FROM try(ARRAY['EXISTS (SELECT FROM member m WHERE m.name = doc.name)', 'EXISTS (SELECT FROM member_view m WHERE m.name = doc.name)',
+	'EXISTS (SELECT FROM plain_member m WHERE m.name = doc.name)', 'name::chosen_range IS NULL', 'name::chosen_again IS NULL',
+	'jsonb_send(data) = raw', 'int4send(id) = raw', 'to_json(name)::text = name', 'to_json(state)::text = name']);
+DROP CAST (mood AS json);
+SELECT * FROM try(ARRAY['to_json(state)::text = name']);
+-- A path is fixed if no schema of the reader's stands in it, and temporary tables come last.
+CREATE FUNCTION of_user(date) RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = "$user", settings, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO' AS 'BEGIN RETURN EXISTS (SELECT FROM member); END';
+CREATE FUNCTION under_temp(date) RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = settings SET TimeZone = 'UTC' SET DateStyle = 'ISO' AS 'BEGIN RETURN EXISTS (SELECT FROM member); END';
+CREATE FUNCTION over_temp(date) RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = settings, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO' AS 'BEGIN RETURN EXISTS (SELECT FROM member); END';
+SELECT * FROM try(ARRAY['of_user(day)', 'under_temp(day)', 'over_temp(day)']);
+-- Looking into a CHECK runs nothing of it, least of all with the rights of a superuser.
+CREATE FUNCTION who_checks(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO' AS
+	'BEGIN RAISE WARNING ''the CHECK runs, as a superuser: %'', (SELECT rolsuper FROM pg_roles WHERE rolname = current_user); RETURN true; END';
+CREATE DOMAIN checked AS int CHECK (settings.who_checks(1));
+SELECT authz.create_policy('checked', 'doc', '{select}', 'id::checked > 0');
+\t
+\c -reuse-previous=on "options="
+\t
+SET client_min_messages = warning;
+SET ROLE regress_authz_owner;
+SET search_path = settings;
+SELECT problem FROM authz.protection_status() WHERE relation = 'doc'::regclass;
+ALTER TABLE doc RENAME id TO number;
+ALTER TABLE doc RENAME number TO id;
+SELECT authz.drop_policy('checked', 'doc');
 
 -- Masks apply in the order of their priorities, not of the table or an index.
 RESET ROLE;

@@ -181,6 +181,19 @@ UPDATE authz.policy SET check_condition = NULL WHERE relation = 'doc'::regclass 
 SELECT authz.disable_policy('before', 'doc');
 SELECT authz.alter_policy('may', 'doc', reads_settings => '');
 DELETE FROM authz.policy WHERE relation = 'doc'::regclass AND name IN ('may', 'before');
+-- Views that nobody was granted, but others that read them.
+CREATE TABLE below (id int, secret text);
+ALTER TABLE below OWNER TO regress_authz_owner;
+SELECT authz.protect('below');
+SELECT authz.create_mask('below', 'secret', 'null');
+SET ROLE regress_authz_owner;
+CREATE VIEW below_1 AS SELECT secret FROM below;
+CREATE VIEW below_2 AS SELECT * FROM below_1;
+CREATE VIEW below_3 AS SELECT * FROM below_2;
+RESET ROLE;
+SELECT * FROM status WHERE relation::text LIKE 'below\_%';
+GRANT SELECT ON below_3 TO regress_authz_user;
+SELECT * FROM status WHERE relation::text LIKE 'below\_%';
 -- Only administrators and auditors.
 SELECT has_function_privilege('authz_auditor', 'authz.protection_status()', 'EXECUTE') AS auditor, has_function_privilege('public', 'authz.protection_status()', 'EXECUTE') AS everybody;
 

@@ -139,6 +139,24 @@ DROP POLICY mine ON doc;
 DROP POLICY seen ON doc;
 SELECT authz.drop_policy('kept', 'doc');
 
+-- The same of a condition that reads a column that is generated from one that is set.
+:as_owner
+CREATE TABLE note (id int PRIMARY KEY, title text, kind text GENERATED ALWAYS AS (lower(title)) STORED, seen boolean DEFAULT true);
+INSERT INTO note (id, title) VALUES (1, 'kept'), (2, 'Draft');
+GRANT ALL ON note TO regress_authz_user;
+SELECT authz.protect('note');
+SELECT authz.create_policy('read', 'note', '{select}', 'seen');
+SELECT authz.create_policy('all', 'note', '{update}');
+SELECT authz.create_policy('drafts', 'note', '{update}', 'kind = ''draft''', may_hide => true);
+:as_user
+UPDATE note SET title = 'draft', seen = false WHERE id = 1;
+UPDATE note SET seen = false WHERE id = 1;
+BEGIN;
+UPDATE note SET seen = false WHERE id = 2;
+SELECT id FROM note;
+ROLLBACK;
+:as_owner
+
 --
 -- Through views, and a masked view
 --

@@ -16,7 +16,8 @@
  * Not when a transaction ends: with a pooler every transaction sets an identity
  * and its end takes it back, and the next one most likely has the same roles.
  * Then the change is only noted, and decided on before the next statement that
- * could use a cached plan.
+ * could use a cached plan.  A procedure may have one right after its COMMIT, so
+ * all are marked then.
  *
  * That is too late for one: a client's prepared statement chooses its plan
  * before any hook runs.  The same holds for a policy that changed while the
@@ -33,6 +34,7 @@
 #include "catalog/pg_proc.h"
 #include "commands/prepare.h"
 #include "executor/executor.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
@@ -259,6 +261,8 @@ authz_guard_rights_changed(void)
 	/* Also when a subtransaction has failed: what goes on may be a function that caught its error. */
 	if (IsTransactionState() || GetCurrentTransactionNestLevel() > 1)
 		decide_on_change();
+	else if (SPI_inside_nonatomic_context())
+		mark_plans_stale();		/* a procedure goes on after COMMIT or ROLLBACK */
 }
 
 void

@@ -404,6 +404,9 @@ authz_permits_support(PG_FUNCTION_ARGS)
 			authz_guard_mark_stale(((SupportRequestSimplify *) node)->root->glob, authz_identity_get()->signature);
 		PG_RETURN_POINTER(NULL);
 	}
+	/* The hook has not been there.  The check of the new row comes first; that the row is visible is looked at after it. */
+	if (authz_inline_hook_depth == 0 && call.action == AUTHZ_ACTION_UPDATE_CHECK)
+		let_hide(((SupportRequestSimplify *) node)->root->parse);
 	PG_RETURN_POINTER(replace_call((SupportRequestSimplify *) node, &call));
 }
 

@@ -572,7 +572,7 @@ authz_masked_support(PG_FUNCTION_ARGS)
 	/* The hook has replaced what there was; one that comes later may be of another query than this. */
 	if (authz_inline_hook_depth > 0)
 		PG_RETURN_POINTER(NULL);
-	if (column->varlevelsup > 0 || !authz_inline_is_known(root, column))
+	if (column->varlevelsup > 0 || !authz_inline_is_known(root, column) || authz_viewlock_is_lost(root->parse))
 	{
 		authz_guard_mark_stale(root->glob, authz_identity_get()->signature);
 		PG_RETURN_POINTER(NULL);

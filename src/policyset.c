@@ -38,6 +38,7 @@
 #include "catalog.h"
 #include "clause.h"
 #include "condition.h"
+#include "masking.h"
 #include "policyset.h"
 #include "recursion.h"
 #include "stats.h"
@@ -528,6 +529,24 @@ has_visible_permit(const AuthzPolicySet *set, const AuthzIdentity *identity, con
 	return false;
 }
 
+/* Does a condition read any of the columns that are set, or one that is generated from them? */
+static bool
+reads_any(const AuthzPolicySet *set, Node *condition, const Bitmapset *columns)
+{
+	Bitmapset  *read = authz_condition_columns(condition);
+	int			i = -1;
+
+	while ((i = bms_next_member(read, i)) >= 0)
+	{
+		AttrNumber	column = i + FirstLowInvalidHeapAttributeNumber;
+
+		if (bms_is_member(i, columns) ||
+			(column > 0 && bms_overlap(authz_masking_sources(set->relid, column), columns)))
+			return true;
+	}
+	return false;
+}
+
 /*
  * The permits by which the new row of an UPDATE need not be visible.  Only the
  * new row is at hand where that is decided.  If another permit may have
@@ -556,7 +575,7 @@ hiding_rules(AuthzPolicySet *set, const AuthzIdentity *identity, const Bitmapset
 		{
 			Node	   *old = get_condition(set, policy, false);
 
-			if (bms_overlap(authz_condition_columns(old), columns))
+			if (reads_any(set, old, columns))
 				continue;
 			condition = (Node *) makeBoolExpr(AND_EXPR, list_make2(old, condition), -1);
 		}

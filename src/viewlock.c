@@ -21,6 +21,10 @@
  * A row that this identity may not update (or delete) at all is not locked
  * either: the condition for that is added to the row security of the table.
  * Which columns may be written the statements of writeplan.c decide, as before.
+ *
+ * A security barrier view above may have a condition of its own.  PostgreSQL's
+ * planner loses it when it pulls the sub-query up, so that one stays a barrier.
+ * Then rows are not locked, and a concurrent change is a serialization failure.
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
@@ -123,6 +127,11 @@ authz_viewlock_add(Query *query)
 		elog(ERROR, "rows of the masked view of table %u come from another one", relid);
 	if (source->subquery->rowMarks != NIL)
 		return;
+	if (source->securityQuals != NIL)
+	{
+		source->security_barrier = true;
+		return;
+	}
 
 	LockRelationOid(relid, RowShareLock);
 	table->rellockmode = RowShareLock;
@@ -130,4 +139,19 @@ authz_viewlock_add(Query *query)
 					   LockWaitBlock, true);
 	add_permission(table, query->commandType);
 	source->security_barrier = false;
+}
+
+bool
+authz_viewlock_is_lost(const Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_SUBQUERY && rte->securityQuals != NIL)
+			return true;
+	}
+	return false;
 }

@@ -36,6 +36,7 @@
 #include "utils/typcache.h"
 
 #include "condition.h"
+#include "maintenance.h"
 #include "masking.h"
 #include "policyset.h"
 #include "writeplan.h"
@@ -142,10 +143,15 @@ append_returning(StringInfo text, const AuthzWrite *write)
 static bool
 may_select(Oid relid)
 {
-	List	   *rules = authz_policyset_rules(authz_policyset_get(relid), AUTHZ_ACTION_SELECT,
-											  authz_identity_get(), NULL);
+	const AuthzIdentity *identity = authz_identity_get();
+	AuthzPolicySet *set = authz_policyset_get(relid);
+	List	   *rules = authz_policyset_rules(set, AUTHZ_ACTION_SELECT, identity, NULL);
+	Oid			owner = authz_policyset_owner(set);
 	ListCell   *lc;
 
+	/* The view's owner is the table's, and reads it under their own rights. */
+	if (authz_maintenance_covers(identity, relid, owner, owner))
+		return true;
 	foreach(lc, rules)
 	{
 		if (((AuthzRule *) lfirst(lc))->effect == AUTHZ_PERMIT)
@@ -418,7 +424,7 @@ get_plan(const AuthzWrite *write, Relation view, const AuthzStatement *statement
 const AuthzStatement *
 authz_writeplan_get(AuthzWrite *write, Relation view, AuthzWriteKind kind, const Bitmapset *set)
 {
-	uint64		signature = authz_identity_get()->signature;
+	uint64		signature = authz_maintenance_sign(authz_identity_get()->signature);
 	uint64		serial = authz_policyset_serial(authz_policyset_get(write->view.relid));
 	MemoryContext context;
 	MemoryContext outer;

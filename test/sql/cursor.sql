@@ -121,6 +121,30 @@ BEGIN
 END
 $$;
 CALL for_each();
+-- The same statement under an identity that ends with the transaction, and after it.
+CREATE PROCEDURE ends_with_transaction(ends text) LANGUAGE plpgsql AS $$
+DECLARE
+	n bigint;
+BEGIN
+	FOR i IN 1..4 LOOP
+		IF i % 2 = 1 THEN
+			PERFORM authz.assume('alice', '{tenant}', '{"tenant": 1}', is_local => true);
+		END IF;
+		SELECT count(*) INTO n FROM cursors.note WHERE id <= 9;
+		RAISE INFO '% sees %', authz.subject(), n;
+		IF ends = 'commit' THEN
+			COMMIT;
+		ELSE
+			ROLLBACK;
+		END IF;
+	END LOOP;
+END
+$$;
+SELECT authz.logout();
+SET client_min_messages = error;
+CALL ends_with_transaction('commit');
+CALL ends_with_transaction('rollback');
+RESET client_min_messages;
 CALL act_as('alice', 1);
 
 -- A loop over RETURNING: what waits is not for who logs in meanwhile, or for nobody.

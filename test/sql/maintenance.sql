@@ -37,6 +37,7 @@ GRANT SELECT ON foreign_view TO regress_authz_owner;
 RESET ROLE;
 SELECT authz.protect('note'), authz.protect('part_note'), authz.protect('foreign_note');
 SELECT authz.create_policy('read', 'note', '{select}', 'id <= 3', '{reader}');
+SELECT authz.create_masked_view('note', 'masked_note');
 
 -- Off by default, and nobody but a superuser gives it: not the tables' owner, not an administrator of authz, not who may create roles.
 SET SESSION AUTHORIZATION regress_authz_owner;
@@ -88,6 +89,8 @@ MERGE INTO note n USING (VALUES (1), (12)) v(id) ON n.id = v.id WHEN MATCHED THE
 SELECT id FROM note WHERE body = 'merged' ORDER BY id;
 SELECT count(*), (SELECT count(*) FROM part_note), (SELECT count(*) FROM part_note_1), (SELECT count(*) FROM own_view) FROM note;
 COPY (SELECT id FROM note WHERE id < 3) TO STDOUT;
+INSERT INTO masked_note VALUES (13, 1, 'new') RETURNING id, body;
+UPDATE masked_note SET body = 'newer' WHERE id = 13 RETURNING id, body;
 SELECT authz.permits_row('select', n) FROM note n WHERE id = 5;
 TRUNCATE part_note;
 ALTER TABLE note ADD COLUMN more text DEFAULT 'more';
@@ -245,6 +248,7 @@ COMMIT;
 SELECT count(*), sum(seen_in_worker(id)) FROM wide WHERE id <= 100;
 RESET SESSION AUTHORIZATION;
 
+SELECT authz.drop_masked_view('masked_note');
 SELECT authz.unprotect(r) FROM unnest('{note,part_note,foreign_note,wide}'::regclass[]) r;
 SET client_min_messages = warning;
 DROP SCHEMA maintenance CASCADE;

@@ -231,6 +231,40 @@ COPY people (id, dept) FROM STDIN;
 \.
 SELECT count(*) FROM people WHERE id > 6;
 
+-- A security barrier view above a masked view: its condition decides which rows are written, before any function sees them.
+SET ROLE regress_authz_owner;
+DROP TRIGGER tell ON staff;
+GRANT SELECT, UPDATE, DELETE ON people TO regress_authz_other;
+SET ROLE regress_authz_other;
+CREATE VIEW above WITH (security_barrier) AS SELECT id, dept FROM people WHERE id <> 1 AND dept = 1;
+CREATE VIEW above_twice WITH (security_barrier) AS SELECT * FROM above WHERE id <> 4;
+GRANT SELECT, UPDATE, DELETE ON above, above_twice TO regress_authz_user;
+SET ROLE regress_authz_user;
+:carl
+CREATE FUNCTION peek(id int) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$
+BEGIN
+	RAISE NOTICE 'sees %', id;
+	RETURN true;
+END
+$$;
+SELECT id, dept FROM people ORDER BY id;
+BEGIN;
+UPDATE above SET dept = 9 WHERE peek(id) RETURNING id;
+SELECT id FROM people WHERE dept = 9;
+ROLLBACK;
+BEGIN;
+PREPARE above_by_id AS UPDATE above_twice SET dept = 9 WHERE id < $1;
+EXECUTE above_by_id (5);
+DELETE FROM above_twice a USING people p WHERE peek(a.id) AND p.id = a.id RETURNING a.id;
+SELECT id FROM people WHERE dept = 9;
+ROLLBACK;
+-- In the first statement of a session too.
+\c -
+SET search_path = masks_attacks;
+SET ROLE regress_authz_user;
+UPDATE above SET dept = 9 WHERE id = 1;
+UPDATE above SET dept = 9 WHERE id = 1;
+
 RESET ROLE;
 RESET authz.token;
 SET client_min_messages = warning;

@@ -208,10 +208,14 @@ BEGIN
 		RAISE EXCEPTION 'nothing is sealed yet'
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call authz.audit_seal first.';
 	END IF;
+	-- Sealers wait for no standby.  Who gets a digest does: the commit of this message comes after that of the seal.
+	IF NOT pg_is_in_recovery() THEN
+		PERFORM pg_logical_emit_message(true, 'authz', 'digest');
+	END IF;
 	RETURN authz.audit_sign(jsonb_build_object('batch', last.batch, 'hash', encode(last.hash, 'hex')));
 END
 $$;
-COMMENT ON FUNCTION authz.audit_digest() IS 'the end of the chain as a signed token, to be kept outside and given to authz.audit_verify';
+COMMENT ON FUNCTION authz.audit_digest() IS 'the end of the chain as a signed token, to be kept outside and given to authz.audit_verify; waits for synchronous standbys';
 
 -- The chain alone: each seal as it was made, after the one before it, going on where that ended.
 CREATE FUNCTION authz.verify_chain(outside jsonb) RETURNS TABLE (batch bigint, problem text)

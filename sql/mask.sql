@@ -60,6 +60,8 @@ COMMENT ON FUNCTION authz.mask_reads_settings(regclass, name, text) IS 'what in 
 CREATE FUNCTION authz.number_mask() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	number integer := 1;
 BEGIN
 	IF TG_OP = 'INSERT' AND NEW.version IS NOT NULL AND NEW.changed_at IS NOT NULL AND NEW.changed_by IS NOT NULL
 		AND (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
@@ -87,11 +89,13 @@ BEGIN
 	PERFORM authz.require_roles(NEW.roles);
 	NEW.version := authz.next_version();
 	-- No other change is under way from here on, so the name is still free when the row is there.
-	NEW.name := coalesce(NEW.name, (
-		SELECT c FROM generate_series(1, 1 + (SELECT count(*) FROM authz.mask m WHERE m.relation = NEW.relation)) n,
-				concat_ws(' ', NEW.column_name, nullif(n, 1)) c
-			WHERE NOT EXISTS (SELECT FROM authz.mask m WHERE m.relation = NEW.relation AND m.name = c)
-			ORDER BY n LIMIT 1));
+	IF NEW.name IS NULL THEN
+		NEW.name := NEW.column_name;
+		WHILE EXISTS (SELECT FROM authz.mask m WHERE m.relation = NEW.relation AND m.name = NEW.name) LOOP
+			number := number + 1;
+			NEW.name := NEW.column_name || ' ' || number;
+		END LOOP;
+	END IF;
 	NEW.changed_at := now();
 	NEW.changed_by := session_user;
 	RETURN NEW;

@@ -613,6 +613,7 @@ $node->append_conf('postgresql.conf', <<~CONF);
 	log_min_error_statement = panic
 	log_min_messages = fatal
 	jit = off
+	autovacuum = off
 	CONF
 $node->start;
 $node->safe_psql('postgres', "CREATE ROLE owner; CREATE ROLE reader; CREATE DATABASE $databases[0]");

@@ -476,6 +476,7 @@ $node->append_conf('postgresql.conf', <<~CONF);
 	log_min_error_statement = panic
 	log_min_messages = fatal
 	jit = off
+	autovacuum = off
 	TimeZone = UTC
 	CONF
 $node->start;

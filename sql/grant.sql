@@ -92,7 +92,11 @@ AS $$
 BEGIN
 	-- Said once for a column.
 	PERFORM authz.warn_reader(t, r.role, ARRAY[NEW.column_name])
-		FROM (SELECT NEW.relation UNION SELECT p.relation FROM authz.protected_table p WHERE p.logical = NEW.relation) x(t), authz.direct_readers(t) r
+		FROM (SELECT NEW.relation UNION SELECT p.relation FROM authz.protected_table p WHERE p.logical = NEW.relation) x(t)
+			-- Without an ACL nobody was granted anything: the usual case costs nothing.
+			JOIN pg_class c ON c.oid = t AND (c.relacl IS NOT NULL OR EXISTS (
+				SELECT FROM pg_attribute a WHERE a.attrelid = t AND a.attname = NEW.column_name AND a.attacl IS NOT NULL)),
+			authz.direct_readers(t) r
 		WHERE NEW.column_name = ANY (r.columns) AND NOT EXISTS (SELECT FROM authz.mask m
 			WHERE m.relation = NEW.relation AND m.column_name = NEW.column_name AND m.priority <> NEW.priority)
 		ORDER BY t::regclass::text, r.role;

@@ -246,7 +246,7 @@ part_tap()
 	mkdir -p "$WORK/tap"
 	unset PGHOST PGPORT PGUSER PGDATABASE
 	export TESTDIR=$WORK/tap TEMP_CONFIG=$config PG_REGRESS=$PGXS_SRC/test/regress/pg_regress PG_TEST_TIMEOUT_DEFAULT=60
-	run_tap tap 3 "${FILES[@]}"
+	run_tap tap 2 "${FILES[@]}"
 	stop_servers_below "$WORK/tap"
 	cp "$WORK"/tap/tmp_check/log/* "$WORK/results/" 2>/dev/null
 }

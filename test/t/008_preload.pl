@@ -13,6 +13,8 @@ use AuthzToken;
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
+# It makes sessions verify their tokens again, and these are counted below.
+$node->append_conf('postgresql.conf', 'autovacuum = off');
 $node->append_conf('postgresql.conf', "log_statement = none\n");
 $node->start;
 my $setup = <<~'SQL' . issuer_sql();

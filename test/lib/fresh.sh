@@ -46,7 +46,7 @@ install_mmdebstrap()
 		>"$WORK/log" 2>&1 </dev/null || { tail -n 20 "$WORK/log"; cannot 'mmdebstrap cannot be installed'; }
 }
 
-# Debian's mirror in apt's words: the one of this machine, if it has one of bookworm.
+# Debian's mirror in apt's words, if this machine has one of bookworm; else nothing, and mmdebstrap takes Debian's own.
 sources()
 {
 	local found
@@ -54,11 +54,9 @@ sources()
 	found=$(apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 'Origin: Debian' \
 		'Component: main' 2>/dev/null | grep -E ' bookworm(-updates|-security)? main$' | sort -u)
 	if ! grep -q ' bookworm main$' <<<"$found" || ! grep -q ' bookworm-security main$' <<<"$found"; then
-		found='deb http://deb.debian.org/debian bookworm main
-deb http://deb.debian.org/debian bookworm-updates main
-deb http://deb.debian.org/debian-security bookworm-security main'
+		found=
 	fi
-	printf '%s\n' "$found"
+	[ -z "$found" ] || printf '%s\n' "$found"
 }
 
 make_system()
@@ -71,7 +69,7 @@ make_system()
 	# How the mirror is reached: proxies, certificates, what is not checked of a frozen mirror.
 	apt-config dump 2>/dev/null | grep -E '^Acquire::(https?|Check-Valid-Until|Check-Date|Retries)\b.* "[^"]+";$' >"$WORK/apt.conf"
 	mmdebstrap --quiet --variant=apt --include=git,make,ca-certificates --aptopt="$WORK/apt.conf" bookworm "$SYSTEM" \
-		"$WORK/sources.list" >"$WORK/log" 2>&1 </dev/null ||
+		$([ ! -s "$WORK/sources.list" ] || echo "$WORK/sources.list") >"$WORK/log" 2>&1 </dev/null ||
 		{ tail -n 20 "$WORK/log"; cannot 'the fresh system cannot be made; is the mirror reached?'; }
 	if compgen -G "$certificates/*.crt" >/dev/null; then
 		mkdir -p "$SYSTEM$certificates"
